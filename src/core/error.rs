@@ -1,0 +1,288 @@
+//! Why something was not done: one small error for each operation.
+//!
+//! Each has a stable code, and one that is about a request names its field.
+
+use chrono::TimeDelta;
+
+use super::digest::UnknownKey;
+use super::id::Kind;
+
+/// Why a token was not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The kind of token may not pass where a second factor is due.
+    #[error("bypass_two_factor: tokens of this kind may not bypass the second factor")]
+    BypassForbidden,
+    /// The proof is not for this owner, name and presenting token, or it is too old.
+    #[error("bypass_two_factor: the proof does not fit this request")]
+    BypassNotProved,
+    /// The token would be usable from networks where its parent is not.
+    #[error("constraints: wider than those of the presenting token")]
+    ConstraintsExceeded,
+    /// The expiry is now, past, or less than a microsecond away.
+    #[error("expires_at: not in the future")]
+    ExpiryNotInFuture,
+    /// The expiry is after the year 9999.
+    #[error("expires_at: after the year 9999")]
+    ExpiryOutOfRange,
+    /// The presenting token issues for its own owner only.
+    #[error("owner: not the owner of the presenting token")]
+    ForeignOwner,
+    /// The token would be allowed more than the presenting one.
+    #[error("grant: more than the presenting token holds")]
+    GrantExceeded,
+    /// The format has no prefix for new tokens of this kind.
+    #[error("kind: {kind} tokens have no prefix")]
+    KindWithoutPrefix {
+        /// The kind that was asked for.
+        kind: Kind,
+    },
+    /// The policy sets a shorter limit.
+    #[error("expires_at: the longest lifetime is {} s", longest.num_seconds())]
+    LifetimeTooLong {
+        /// The longest lifetime.
+        longest: TimeDelta,
+    },
+    /// A token of the presenting token's kind issues nothing.
+    #[error("the presenting token may not issue tokens")]
+    MintingForbidden,
+    /// The policy asks for an expiry.
+    #[error("expires_at: tokens of this kind must expire")]
+    NeverForbidden,
+    /// The token would expire before it begins.
+    #[error("not_before: not before expires_at")]
+    NeverValid,
+    /// The beginning is outside the years 1970 to 9999.
+    #[error("not_before: outside the years 1970 to 9999")]
+    NotBeforeOutOfRange,
+    /// The token would live longer than the one that mints it.
+    #[error("expires_at: later than that of the presenting token")]
+    OutlivesParent,
+    /// The owner is deactivated or deleted.
+    #[error("owner: not active")]
+    OwnerNotActive,
+    /// The random generator failed; no weaker one takes its place.
+    #[error("no randomness")]
+    Randomness,
+}
+
+impl IssueError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::BypassForbidden => "bypass_forbidden",
+            Self::BypassNotProved => "bypass_not_proved",
+            Self::ConstraintsExceeded => "constraints_exceeded",
+            Self::ExpiryNotInFuture => "expiry_not_in_future",
+            Self::ExpiryOutOfRange => "expiry_out_of_range",
+            Self::ForeignOwner => "foreign_owner",
+            Self::GrantExceeded => "grant_exceeded",
+            Self::KindWithoutPrefix { .. } => "kind_without_prefix",
+            Self::LifetimeTooLong { .. } => "lifetime_too_long",
+            Self::MintingForbidden => "minting_forbidden",
+            Self::NeverForbidden => "never_forbidden",
+            Self::NeverValid => "never_valid",
+            Self::NotBeforeOutOfRange => "not_before_out_of_range",
+            Self::OutlivesParent => "outlives_parent",
+            Self::OwnerNotActive => "owner_not_active",
+            Self::Randomness => "no_randomness",
+        }
+    }
+
+    /// The field of the request that is at fault, if it is one.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::BypassForbidden | Self::BypassNotProved => "bypass_two_factor",
+            Self::ConstraintsExceeded => "constraints",
+            Self::ExpiryNotInFuture
+            | Self::ExpiryOutOfRange
+            | Self::LifetimeTooLong { .. }
+            | Self::NeverForbidden
+            | Self::OutlivesParent => "expires_at",
+            Self::ForeignOwner | Self::OwnerNotActive => "owner",
+            Self::GrantExceeded => "scopes",
+            Self::KindWithoutPrefix { .. } => "kind",
+            Self::NeverValid | Self::NotBeforeOutOfRange => "not_before",
+            Self::MintingForbidden | Self::Randomness => return None,
+        })
+    }
+}
+
+/// Why a token was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LifecycleError {
+    /// It is revoked, and nothing leads out of there.
+    #[error("the token is revoked")]
+    Revoked,
+    /// The field would allow more than it does now.
+    #[error("{field}: wider than it is")]
+    Wider {
+        /// Which field.
+        field: &'static str,
+    },
+}
+
+impl LifecycleError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Wider { .. } => "wider",
+        }
+    }
+}
+
+/// Why a token was not rotated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// It is deactivated; reactivate it first.
+    #[error("the token is deactivated")]
+    Deactivated,
+    /// The lifetime is not allowed, or nothing could be drawn.
+    #[error(transparent)]
+    Lifetime(#[from] IssueError),
+    /// The policy sets a shorter limit, or the overlap is negative.
+    #[error("overlap: 0 to {} s", longest.num_seconds())]
+    OverlapTooLong {
+        /// The longest overlap.
+        longest: TimeDelta,
+    },
+    /// It is revoked.
+    #[error("the token is revoked")]
+    Revoked,
+    /// The keyring lacks the key that the row must be tied with.
+    #[error(transparent)]
+    UnknownKey(#[from] UnknownKey),
+}
+
+impl RotateError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Deactivated => "deactivated",
+            Self::Lifetime(error) => error.code(),
+            Self::OverlapTooLong { .. } => "overlap_too_long",
+            Self::Revoked => "revoked",
+            Self::UnknownKey(error) => error.code(),
+        }
+    }
+
+    /// The field of the request that is at fault, if it is one.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Lifetime(error) => error.field(),
+            Self::OverlapTooLong { .. } => Some("overlap_seconds"),
+            _ => None,
+        }
+    }
+}
+
+/// Why a token was refused: for logs. Clients get its [public face](Refusal::public).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The call comes from outside the token's networks, or from nobody knows where.
+    #[error("address not allowed")]
+    Address,
+    /// The token is deactivated.
+    #[error("deactivated")]
+    Deactivated,
+    /// The token has expired.
+    #[error("expired")]
+    Expired,
+    /// The token has not been used for longer than the policy allows.
+    #[error("idle for too long")]
+    Idle,
+    /// The text begins like a token of this host and is none.
+    #[error("malformed")]
+    Malformed,
+    /// The token's time has not begun.
+    #[error("not yet valid")]
+    NotYetValid,
+    /// The owner is deactivated.
+    #[error("owner deactivated")]
+    OwnerDeactivated,
+    /// The owner is deleted, or is another one by the same name.
+    #[error("owner deleted")]
+    OwnerDeleted,
+    /// The token lives longer than the policy allows by now.
+    #[error("lifetime exceeds the policy")]
+    Policy,
+    /// The token is revoked.
+    #[error("revoked")]
+    Revoked,
+    /// The token is live and may not do this.
+    #[error("scope missing")]
+    ScopeMissing,
+    /// The secret was replaced by rotation and its overlap is over.
+    #[error("superseded secret")]
+    Superseded,
+    /// There is no such token.
+    #[error("unknown")]
+    Unknown,
+    /// The id exists, the secret is another.
+    #[error("wrong secret")]
+    WrongSecret,
+}
+
+impl Refusal {
+    /// The stable code of this refusal, for logs and metrics.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Address => "address_not_allowed",
+            Self::Deactivated => "deactivated",
+            Self::Expired => "expired",
+            Self::Idle => "idle",
+            Self::Malformed => "malformed",
+            Self::NotYetValid => "not_yet_valid",
+            Self::OwnerDeactivated => "owner_deactivated",
+            Self::OwnerDeleted => "owner_deleted",
+            Self::Policy => "policy",
+            Self::Revoked => "revoked",
+            Self::ScopeMissing => "scope_missing",
+            Self::Superseded => "superseded",
+            Self::Unknown => "unknown",
+            Self::WrongSecret => "wrong_secret",
+        }
+    }
+
+    /// All that a client may learn.
+    #[must_use]
+    pub const fn public(self) -> PublicRefusal {
+        match self {
+            Self::ScopeMissing => PublicRefusal::InsufficientScope,
+            _ => PublicRefusal::InvalidToken,
+        }
+    }
+}
+
+/// What a client may learn of a refusal (RFC 6750, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a third answer would tell clients more")]
+pub enum PublicRefusal {
+    /// The token is live and may not do this.
+    InsufficientScope,
+    /// Everything else, without distinction.
+    InvalidToken,
+}
+
+/// Why verification accepted nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(clippy::exhaustive_enums, reason = "it is a verdict or it is none")]
+pub enum VerifyError {
+    /// The token is not accepted.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The operator's keyring is incomplete; this says nothing about the token.
+    #[error(transparent)]
+    UnknownKey(#[from] UnknownKey),
+}

@@ -1,0 +1,328 @@
+//! The token's text: `{prefix}_{id}_{secret}{checksum}`.
+
+use std::fmt;
+
+use rand::TryCryptoRng;
+use zeroize::Zeroizing;
+
+use super::id::{InvalidName, Kind, TokenId};
+use super::secret::{BASE62, TokenSecret, base62};
+
+/// What a host's token texts begin with, one prefix for each kind of token.
+///
+/// Built once at start: [`Format::new`] with the prefix of new personal tokens, then
+/// [`Format::with`] for other kinds and [`Format::with_retired`] for prefixes that the host no
+/// longer issues but still reads. No registered prefix may begin with another one, so every text
+/// has one reading.
+///
+/// A text consists of `[A-Za-z0-9_]` only, so that a double click selects all of it. Its parts
+/// have fixed lengths: 26 characters of public id, 32 of secret (190 bits), 6 of checksum.
+/// The checksum is CRC-32 (ISO-HDLC) of everything before it, in base 62, most significant digit
+/// first. It is no security: it refuses typing errors, truncations and garbage without asking a
+/// store. Exactly one text names each token.
+///
+/// ```
+/// use keyfob::{Format, Kind};
+///
+/// let format = Format::new("chat")?.with("chatsession", Kind::session());
+/// assert!(format.is_err(), "one prefix begins with the other");
+///
+/// let format = Format::new("chatp")?.with("chats", Kind::session())?.with_retired("cht", Kind::personal())?;
+/// assert_eq!(format.scanner_regex(), r"\b(?:chatp|chats|cht)_[13-9a-km-uw-z]{26}_[0-9A-Za-z]{38}\b");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Format {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    /// With its separator, so that one comparison decides.
+    prefix: Box<str>,
+    kind: Kind,
+    retired: bool,
+}
+
+impl Format {
+    /// The length of a text without its prefix: two separators, id, secret and checksum.
+    pub const TAIL_LENGTH: usize = 2 + TokenId::TEXT_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH;
+
+    /// The longest prefix; longer ones would only make tokens unwieldy.
+    pub const LONGEST_PREFIX: usize = 16;
+
+    /// A format whose personal tokens begin with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] when this is no prefix.
+    pub fn new(prefix: &str) -> Result<Self, FormatError> {
+        Self { entries: Vec::new() }.with(prefix, Kind::personal())
+    }
+
+    /// Adds the prefix of new tokens of another kind.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] when this is no prefix, when one prefix begins with the other, or when
+    /// the kind has a prefix already.
+    pub fn with(self, prefix: &str, kind: Kind) -> Result<Self, FormatError> {
+        if self.entries.iter().any(|entry| !entry.retired && entry.kind == kind) {
+            return Err(FormatError::KindTaken { kind });
+        }
+        self.add(prefix, kind, false)
+    }
+
+    /// Adds a prefix that is read and never issued.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError`] when this is no prefix, or when one prefix begins with the other.
+    pub fn with_retired(self, prefix: &str, kind: Kind) -> Result<Self, FormatError> {
+        self.add(prefix, kind, true)
+    }
+
+    fn add(mut self, prefix: &str, kind: Kind, retired: bool) -> Result<Self, FormatError> {
+        let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        if !(2..=Self::LONGEST_PREFIX).contains(&prefix.len())
+            || !prefix.bytes().all(word)
+            || prefix.starts_with(|c: char| c.is_ascii_digit())
+        {
+            return Err(FormatError::InvalidPrefix(InvalidName {
+                what: "prefix",
+                rule: "2 to 16 characters of [a-z0-9], the first a letter",
+            }));
+        }
+        for entry in &self.entries {
+            let other = entry.prefix.trim_end_matches('_');
+            if other.starts_with(prefix) || prefix.starts_with(other) {
+                return Err(FormatError::Ambiguous { prefix: prefix.into(), other: other.into() });
+            }
+        }
+        self.entries.push(Entry { prefix: format!("{prefix}_").into(), kind, retired });
+        Ok(self)
+    }
+
+    /// Reads a presented text. No I/O, no allocation, no panic, whatever the bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::NotOurs`] when it begins with no registered prefix, so that another scheme
+    /// may look at it; [`ParseError::Malformed`] when it does and is not a token all the same.
+    pub fn parse<'t>(&'t self, text: &'t [u8]) -> Result<PresentedToken<'t>, ParseError> {
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| text.starts_with(entry.prefix.as_bytes()))
+            .ok_or(ParseError::NotOurs)?;
+        let tail = text.get(entry.prefix.len()..).ok_or(ParseError::Malformed)?;
+        let tail: &[u8; TAIL] = tail.try_into().map_err(|_| ParseError::Malformed)?;
+        let (id, rest) =
+            tail.split_first_chunk::<{ TokenId::TEXT_LENGTH }>().ok_or(ParseError::Malformed)?;
+        let (separator, rest) = rest.split_first_chunk::<1>().ok_or(ParseError::Malformed)?;
+        let (secret, checksum) =
+            rest.split_first_chunk::<SECRET_LENGTH>().ok_or(ParseError::Malformed)?;
+        let covered = text.len().checked_sub(CHECKSUM_LENGTH).and_then(|end| text.get(..end));
+        let all_base62 = secret.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric());
+        if *separator != *b"_"
+            || !all_base62
+            || read_checksum(checksum) != covered.map(crc32fast::hash)
+        {
+            return Err(ParseError::Malformed);
+        }
+        let id = TokenId::parse(id).ok_or(ParseError::Malformed)?;
+        Ok(PresentedToken { kind: &entry.kind, id, secret })
+    }
+
+    /// The secret and the text of a new token, if the kind has a prefix that is still issued.
+    pub(super) fn draw<R: TryCryptoRng + ?Sized>(
+        &self,
+        kind: &Kind,
+        id: TokenId,
+        rng: &mut R,
+    ) -> Result<Option<Drawn>, R::Error> {
+        let Some(entry) = self.entries.iter().find(|entry| !entry.retired && entry.kind == *kind)
+        else {
+            return Ok(None);
+        };
+        let secret = base62(rng, SECRET_LENGTH)?;
+        let length = entry.prefix.len().saturating_add(TAIL);
+        let mut text = Zeroizing::new(String::with_capacity(length));
+        text.push_str(&entry.prefix);
+        text.push_str(id.text().as_str());
+        text.push('_');
+        text.push_str(&secret);
+        push_checksum(&mut text);
+        let hint =
+            text.get(text.len().saturating_sub(CHECKSUM_LENGTH)..).unwrap_or_default().into();
+        let prefix = entry.prefix.trim_end_matches('_').into();
+        Ok(Some(Drawn { secret, text: TokenSecret::new(text), prefix, hint }))
+    }
+
+    /// A regular expression that finds this host's tokens in any text, for secret scanners.
+    ///
+    /// Made from the same constants as the parser. It matches a little more than
+    /// [`Format::parse`] accepts, since no regular expression checks a checksum.
+    #[must_use]
+    pub fn scanner_regex(&self) -> String {
+        let prefixes: Vec<_> =
+            self.entries.iter().map(|e| e.prefix.trim_end_matches('_')).collect();
+        format!(
+            r"\b(?:{})_[13-9a-km-uw-z]{{{}}}_[0-9A-Za-z]{{{}}}\b",
+            prefixes.join("|"),
+            TokenId::TEXT_LENGTH,
+            SECRET_LENGTH.saturating_add(CHECKSUM_LENGTH),
+        )
+    }
+}
+
+/// A freshly drawn secret with the text that shows it.
+pub(super) struct Drawn {
+    pub(super) secret: Zeroizing<String>,
+    pub(super) text: TokenSecret,
+    pub(super) prefix: Box<str>,
+    /// The text's last six characters: its checksum, which tells nothing of use to a guesser
+    /// (32 bits about 190 random ones) and lets a person recognise a token.
+    pub(super) hint: Box<str>,
+}
+
+/// A text that has the form of a token of this host, and proves nothing yet.
+///
+/// Only [`Format::parse`] makes one.
+#[derive(Clone, Copy)]
+pub struct PresentedToken<'t> {
+    kind: &'t Kind,
+    id: TokenId,
+    secret: &'t [u8; SECRET_LENGTH],
+}
+
+impl<'t> PresentedToken<'t> {
+    /// The id that the text claims.
+    #[must_use]
+    pub const fn id(&self) -> TokenId {
+        self.id
+    }
+
+    /// The kind that the text's prefix stands for.
+    #[must_use]
+    pub const fn kind(&self) -> &'t Kind {
+        self.kind
+    }
+
+    pub(super) const fn secret(&self) -> &'t [u8; SECRET_LENGTH] {
+        self.secret
+    }
+}
+
+impl fmt::Debug for PresentedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresentedToken")
+            .field("kind", self.kind)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A text that is not a token of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(clippy::exhaustive_enums, reason = "a text is ours, broken, or somebody else's")]
+pub enum ParseError {
+    /// It begins with a registered prefix and is no token: truncated, mistyped or made up.
+    #[error("malformed token")]
+    Malformed,
+    /// It begins with no registered prefix.
+    #[error("not a token of this host")]
+    NotOurs,
+}
+
+impl ParseError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NotOurs => "not_ours",
+        }
+    }
+}
+
+/// A prefix that cannot be registered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// One of the two begins with the other, so that texts would have two readings.
+    #[error("prefix {prefix:?} and prefix {other:?}: one begins with the other")]
+    Ambiguous {
+        /// The prefix to be added.
+        prefix: Box<str>,
+        /// The prefix it collides with.
+        other: Box<str>,
+    },
+    /// It is not a prefix at all.
+    #[error(transparent)]
+    InvalidPrefix(InvalidName),
+    /// New tokens of this kind have a prefix already; retire the old one first.
+    #[error("kind {kind} has a prefix already")]
+    KindTaken {
+        /// The kind in question.
+        kind: Kind,
+    },
+}
+
+impl FormatError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Ambiguous { .. } => "ambiguous_prefix",
+            Self::InvalidPrefix(_) => "invalid_prefix",
+            Self::KindTaken { .. } => "kind_taken",
+        }
+    }
+}
+
+fn push_checksum(text: &mut String) {
+    let mut rest = crc32fast::hash(text.as_bytes());
+    let mut digits = [b'0'; CHECKSUM_LENGTH];
+    for digit in digits.iter_mut().rev() {
+        let value = usize::try_from(rest % 62).unwrap_or_default();
+        *digit = BASE62.get(value).copied().unwrap_or(b'0');
+        rest /= 62;
+    }
+    text.extend(digits.map(char::from));
+}
+
+/// The number that six base-62 digits stand for; `None` when it does not fit 32 bits.
+fn read_checksum(digits: &[u8]) -> Option<u32> {
+    let mut value = 0_u64;
+    for digit in digits {
+        let place = BASE62_VALUES.get(usize::from(*digit)).copied().filter(|value| *value < 62)?;
+        // Six digits stay below 62^6 < 2^36.
+        value = value.wrapping_mul(62).wrapping_add(u64::from(place));
+    }
+    u32::try_from(value).ok()
+}
+
+/// 32 characters of base 62 are 190.5 bits: more than any search can reach, and with the id and
+/// the tag they still fit one block of SHA-256.
+pub(super) const SECRET_LENGTH: usize = 32;
+
+/// 62^6 is the first power of 62 above 2^32.
+const CHECKSUM_LENGTH: usize = 6;
+
+/// The tail after the prefix and its separator.
+const TAIL: usize = Format::TAIL_LENGTH - 1;
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which refuses what is out of bounds"
+)]
+const BASE62_VALUES: [u8; 128] = {
+    let mut values = [u8::MAX; 128];
+    let mut index = 0;
+    while index < BASE62.len() {
+        values[BASE62[index] as usize] = index as u8;
+        index += 1;
+    }
+    values
+};

@@ -1,0 +1,323 @@
+//! Making a token.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::TryCryptoRng;
+
+use super::constraints::Constraints;
+use super::error::IssueError;
+use super::event::{Actor, Event, EventKind};
+use super::factor::{Operation, TwoFactorProof};
+use super::id::{IdempotencyKey, Kind, Note, OwnerId, TokenId, TokenName};
+use super::owner::{OwnerStanding, OwnerState};
+use super::policy::{KindPolicy, Minting, Rules};
+use super::scope::{Grant, Scope};
+use super::secret::TokenSecret;
+use super::time::{is_in_range, rounded_down, rounded_up};
+use super::token::{Expiry, State, Token as _, TokenRecord, Usage, Validity};
+
+/// What a new token is to be.
+///
+/// ```
+/// use chrono::TimeDelta;
+/// use keyfob::{Grant, IssueRequest, OwnerId, ReadWrite, TokenName};
+///
+/// let request = IssueRequest::new(OwnerId::new("alice")?, Grant::only([ReadWrite::Read]).expect("one scope"))
+///     .named(TokenName::new("backup script")?)
+///     .expires_in(TimeDelta::days(30));
+/// assert_eq!(request.owner.as_str(), "alice");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct IssueRequest<S: Scope> {
+    /// Whom it is to act as.
+    pub owner: OwnerId,
+    /// What it is for.
+    pub kind: Kind,
+    /// What a person calls it.
+    pub name: TokenName,
+    /// A longer remark.
+    pub note: Note,
+    /// Whether to refuse when the owner has a live token of that name.
+    pub unique_name: bool,
+    /// What it may do.
+    pub grant: Grant<S>,
+    /// Its first valid instant, if not at once.
+    pub not_before: Option<DateTime<Utc>>,
+    /// How long it is to live.
+    pub lifetime: Lifetime,
+    /// What else must hold when it is used.
+    pub constraints: Constraints,
+    /// Whether it passes where a second factor is due, with the proof that somebody entitled
+    /// asked for that.
+    pub bypass: Option<TwoFactorProof>,
+    /// Makes a repetition of this request find what the first one made.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl<S: Scope> IssueRequest<S> {
+    /// A personal token of this owner with this grant; everything else as the policy says.
+    #[must_use]
+    pub fn new(owner: OwnerId, grant: Grant<S>) -> Self {
+        Self {
+            owner,
+            kind: Kind::personal(),
+            name: TokenName::default(),
+            note: Note::default(),
+            unique_name: false,
+            grant,
+            not_before: None,
+            lifetime: Lifetime::Default,
+            constraints: Constraints::default(),
+            bypass: None,
+            idempotency_key: None,
+        }
+    }
+
+    /// Of this kind.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// With this name.
+    #[must_use]
+    pub fn named(mut self, name: TokenName) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Living this long.
+    #[must_use]
+    pub const fn expires_in(mut self, lifetime: TimeDelta) -> Self {
+        self.lifetime = Lifetime::For(lifetime);
+        self
+    }
+
+    /// Living until this instant.
+    #[must_use]
+    pub const fn expires_at(mut self, at: DateTime<Utc>) -> Self {
+        self.lifetime = Lifetime::Until(at);
+        self
+    }
+
+    /// Living until it is revoked, where the policy allows that.
+    #[must_use]
+    pub const fn never_expires(mut self) -> Self {
+        self.lifetime = Lifetime::Unlimited;
+        self
+    }
+}
+
+/// How long a token is to live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "these are the ways to say it")]
+pub enum Lifetime {
+    /// As long as the policy says by default.
+    Default,
+    /// This long from now.
+    For(TimeDelta),
+    /// Until this instant.
+    Until(DateTime<Utc>),
+    /// Without end.
+    Unlimited,
+}
+
+/// Who asks for a token.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a caller presents a token or is the host itself")]
+pub enum Caller<'a> {
+    /// The host, on its own account or for somebody it has authenticated itself.
+    Host(&'a Actor),
+    /// Somebody who presents this token.
+    Token {
+        /// The presented token, as the store holds it now.
+        token: &'a TokenRecord,
+        /// Whether the host has found that its owner may issue for others.
+        for_others: bool,
+    },
+}
+
+/// A new token: the secret to show once, and the row to store.
+#[must_use = "the token exists only once its record is stored, and its secret is shown only once"]
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Issued {
+    /// The text to show once.
+    pub secret: TokenSecret,
+    /// The row; `number`, `changed_sequence` and `version` are for the store to assign.
+    pub record: TokenRecord,
+    /// What to write into the audit log with it.
+    pub event: Event,
+}
+
+/// Makes a token: checks the request against the rules, draws id and secret, and returns both.
+///
+/// Nothing is stored here. `owner` is the owner's state as the store has it; the store checks
+/// again, in the step that inserts, that it has not changed.
+///
+/// # Errors
+///
+/// [`IssueError`]: which rule the request breaks, or that the generator failed.
+pub fn issue<S: Scope, R: TryCryptoRng + ?Sized>(
+    request: IssueRequest<S>,
+    caller: Caller<'_>,
+    owner: &OwnerState,
+    rules: &Rules,
+    now: DateTime<Utc>,
+    rng: &mut R,
+) -> Result<Issued, IssueError> {
+    let now = rounded_down(now);
+    let policy = rules.policy.of(&request.kind);
+    if owner.standing != OwnerStanding::Active {
+        return Err(IssueError::OwnerNotActive);
+    }
+    let mut validity = validity(&request, policy, now)?;
+    let (by, parent) = authorise(&request, caller, rules, &mut validity)?;
+    let presenter = parent_id(caller);
+    let bypasses_two_factor = match &request.bypass {
+        None => false,
+        Some(_) if !policy.may_bypass_two_factor => return Err(IssueError::BypassForbidden),
+        Some(proof) => {
+            let name = request.name.as_str().as_bytes();
+            let operation = Operation::IssueBypassingToken;
+            if !proof.holds_for(&request.owner, operation, name, presenter, now) {
+                return Err(IssueError::BypassNotProved);
+            }
+            true
+        }
+    };
+    let id = TokenId::random(rng).map_err(|_| IssueError::Randomness)?;
+    let drawn = rules.format.draw(&request.kind, id, rng).map_err(|_| IssueError::Randomness)?;
+    let Some(drawn) = drawn else {
+        return Err(IssueError::KindWithoutPrefix { kind: request.kind });
+    };
+    let digest = rules.keyring.digest_secret(id, drawn.secret.as_bytes());
+    let event =
+        Event::new(EventKind::TokenIssued, by.clone(), now).about(id, request.owner.clone());
+    let mut record = TokenRecord {
+        id,
+        number: 0,
+        realm: rules.realm.clone(),
+        owner: request.owner,
+        owner_generation: owner.generation,
+        creator: by,
+        parent,
+        kind: request.kind,
+        prefix: drawn.prefix,
+        name: request.name,
+        note: request.note,
+        grant: request.grant.names(),
+        state: State::Active,
+        validity,
+        created_at: now,
+        changed_at: now,
+        changed_sequence: 0,
+        binding: digest.digest,
+        digest,
+        generation: 1,
+        previous: None,
+        bypasses_two_factor,
+        constraints: request.constraints,
+        hint: drawn.hint,
+        usage: Usage::default(),
+        version: 0,
+    };
+    // The digest above was made with the keyring's current key, which it therefore holds.
+    record.bind(&rules.keyring).map_err(|_| IssueError::Randomness)?;
+    Ok(Issued { secret: drawn.text, record, event })
+}
+
+/// The validity that a request asks for, if the policy allows it.
+fn validity<S: Scope>(
+    request: &IssueRequest<S>,
+    policy: &KindPolicy,
+    now: DateTime<Utc>,
+) -> Result<Validity, IssueError> {
+    let not_before = request.not_before.map(rounded_up);
+    if not_before.is_some_and(|at| !is_in_range(at)) {
+        return Err(IssueError::NotBeforeOutOfRange);
+    }
+    let expires_at = expiry(request.lifetime, policy, now)?;
+    if not_before.is_some_and(|at| Expiry::At(at) >= expires_at) {
+        return Err(IssueError::NeverValid);
+    }
+    Ok(Validity::new(not_before, expires_at))
+}
+
+/// The expiry that a lifetime means now, if the policy allows it.
+pub(super) fn expiry(
+    lifetime: Lifetime,
+    policy: &KindPolicy,
+    now: DateTime<Utc>,
+) -> Result<Expiry, IssueError> {
+    let length = match lifetime {
+        Lifetime::Unlimited if policy.never_expires => return Ok(Expiry::Never),
+        Lifetime::Unlimited => return Err(IssueError::NeverForbidden),
+        Lifetime::Default => policy.default_lifetime,
+        Lifetime::For(length) => length,
+        Lifetime::Until(at) => rounded_down(at).signed_duration_since(now),
+    };
+    if length <= TimeDelta::zero() {
+        return Err(IssueError::ExpiryNotInFuture);
+    }
+    let at = now.checked_add_signed(length).map(rounded_down).filter(|at| is_in_range(*at));
+    let at = at.ok_or(IssueError::ExpiryOutOfRange)?;
+    match policy.longest_lifetime {
+        Some(longest) if length > longest => Err(IssueError::LifetimeTooLong { longest }),
+        // Less than a microsecond rounds down to nothing.
+        _ if at <= now => Err(IssueError::ExpiryNotInFuture),
+        _ => Ok(Expiry::At(at)),
+    }
+}
+
+/// Who issues, and the token that bounds the new one, if any.
+fn authorise<S: Scope>(
+    request: &IssueRequest<S>,
+    caller: Caller<'_>,
+    rules: &Rules,
+    validity: &mut Validity,
+) -> Result<(Actor, Option<TokenId>), IssueError> {
+    let (token, for_others) = match caller {
+        Caller::Host(actor) => return Ok((actor.clone(), None)),
+        Caller::Token { token, for_others } => (token, for_others),
+    };
+    let by = Actor::with_token(token.owner.clone(), token.id);
+    let minting = rules.policy.of(token.kind()).minting;
+    if minting == Minting::Forbidden {
+        return Err(IssueError::MintingForbidden);
+    }
+    if request.owner != token.owner && !(for_others && minting == Minting::AsOwner) {
+        return Err(IssueError::ForeignOwner);
+    }
+    let own: Option<Grant<S>> = token.grant.read();
+    if !own.is_some_and(|own| own.covers(&request.grant)) {
+        return Err(IssueError::GrantExceeded);
+    }
+    if minting == Minting::AsOwner {
+        return Ok((by, None));
+    }
+    if !token.constraints.cover(&request.constraints) {
+        return Err(IssueError::ConstraintsExceeded);
+    }
+    let ceiling = token.validity.expires_at;
+    if validity.expires_at > ceiling {
+        // A default is shortened; what was asked for by name is refused.
+        if request.lifetime != Lifetime::Default {
+            return Err(IssueError::OutlivesParent);
+        }
+        validity.expires_at = ceiling;
+        if validity.not_before.is_some_and(|at| Expiry::At(at) >= ceiling) {
+            return Err(IssueError::NeverValid);
+        }
+    }
+    Ok((by, Some(token.id)))
+}
+
+const fn parent_id(caller: Caller<'_>) -> Option<TokenId> {
+    match caller {
+        Caller::Host(_) => None,
+        Caller::Token { token, .. } => Some(token.id),
+    }
+}

@@ -1,0 +1,23 @@
+//! Words and decisions: pure data and pure functions of it.
+//!
+//! Nothing here waits, reads a clock, draws randomness by itself, looks at the environment or
+//! writes a log. Time and a random generator come in as arguments.
+
+pub mod change;
+pub mod constraints;
+pub mod digest;
+pub mod error;
+pub mod event;
+pub mod factor;
+pub mod format;
+pub mod id;
+pub mod issue;
+pub mod lifecycle;
+pub mod owner;
+pub mod policy;
+pub mod rotation;
+pub mod scope;
+pub mod secret;
+pub mod time;
+pub mod token;
+pub mod verify;

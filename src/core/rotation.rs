@@ -1,0 +1,153 @@
+//! Giving a token a new secret.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::TryCryptoRng;
+
+use super::change::{Change, Patch, SecretPatch};
+use super::digest::{Keyring, UnknownKey};
+use super::error::{IssueError, RotateError};
+use super::event::{Actor, Event, EventKind};
+use super::format::PresentedToken;
+use super::issue::{Lifetime, expiry};
+use super::policy::Rules;
+use super::secret::TokenSecret;
+use super::time::rounded_down;
+use super::token::{Expiry, Previous, State, TokenRecord, Validity};
+
+/// How a token is to be rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rotation {
+    /// How long the replaced secret goes on working; zero ends it at once.
+    pub overlap: TimeDelta,
+    /// The new life; `None` keeps the expiry that the token has.
+    pub lifetime: Option<Lifetime>,
+}
+
+impl Rotation {
+    /// The replaced secret ends at once, the expiry stays.
+    #[must_use]
+    pub const fn at_once() -> Self {
+        Self { overlap: TimeDelta::zero(), lifetime: None }
+    }
+
+    /// The replaced secret works for this much longer, so that a fleet can be moved over.
+    #[must_use]
+    pub const fn with_overlap(overlap: TimeDelta) -> Self {
+        Self { overlap, lifetime: None }
+    }
+
+    /// With a new life.
+    #[must_use]
+    pub const fn living(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+}
+
+/// A new secret of an old token: what to show once, and the change to store.
+#[must_use = "the secret works only once the change is stored, and is shown only once"]
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Rotated {
+    /// The text to show once.
+    pub secret: TokenSecret,
+    /// The change to make.
+    pub change: Change,
+}
+
+/// Draws a new secret for a token that keeps its id, name, owner and grant.
+///
+/// The secret before the last one ends at once, whatever its overlap was: two secrets work at the
+/// most. The overlap never outlasts the expiry that the replaced secret had.
+///
+/// # Errors
+///
+/// [`RotateError`].
+pub fn rotate<R: TryCryptoRng + ?Sized>(
+    record: &TokenRecord,
+    rotation: Rotation,
+    by: Actor,
+    rules: &Rules,
+    now: DateTime<Utc>,
+    rng: &mut R,
+) -> Result<Rotated, RotateError> {
+    let now = rounded_down(now);
+    let policy = rules.policy.of(&record.kind);
+    match record.state {
+        State::Revoked(_) => return Err(RotateError::Revoked),
+        State::Deactivated(_) => return Err(RotateError::Deactivated),
+        State::Active => {}
+    }
+    if rotation.overlap < TimeDelta::zero() || rotation.overlap > policy.longest_overlap {
+        return Err(RotateError::OverlapTooLong { longest: policy.longest_overlap });
+    }
+    let old_end = record.validity.expires_at;
+    let expires_at = match rotation.lifetime {
+        None => old_end,
+        Some(lifetime) => expiry(lifetime, policy, now)?,
+    };
+    if expires_at <= Expiry::At(now) {
+        return Err(RotateError::Lifetime(IssueError::ExpiryNotInFuture));
+    }
+    let drawn =
+        rules.format.draw(&record.kind, record.id, rng).map_err(|_| IssueError::Randomness)?;
+    let Some(drawn) = drawn else {
+        return Err(IssueError::KindWithoutPrefix { kind: record.kind.clone() }.into());
+    };
+    let overlap_end = now.checked_add_signed(rotation.overlap).unwrap_or(now);
+    let ends_at = old_end.at().map_or(overlap_end, |end| end.min(overlap_end));
+    let generation = record.generation.checked_add(1).ok_or(RotateError::Revoked)?;
+    let mut next = record.clone();
+    next.digest = rules.keyring.digest_secret(record.id, drawn.secret.as_bytes());
+    next.previous = Some(Previous::new(record.digest.clone(), rounded_down(ends_at)));
+    next.bind(&rules.keyring)?;
+    let validity = Validity::new(record.validity.not_before, expires_at);
+    let patch = Patch {
+        validity: Some(validity).filter(|validity| *validity != record.validity),
+        secret: Some(SecretPatch {
+            digest: next.digest,
+            binding: next.binding,
+            generation,
+            previous: next.previous,
+            prefix: drawn.prefix,
+            hint: drawn.hint,
+        }),
+        ..Patch::default()
+    };
+    let event = Event::new(EventKind::TokenRotated, by, now).about(record.id, record.owner.clone());
+    let change = Change::new(record.id, patch, event).expecting(record.version);
+    Ok(Rotated { secret: drawn.text, change })
+}
+
+/// Makes the digest of a token anew under the keyring's current key, when its secret is at hand.
+///
+/// `presented` must be the current secret; the caller has just verified it.
+///
+/// # Errors
+///
+/// [`UnknownKey`], which cannot happen while the keyring has a current key.
+pub fn rehash(
+    record: &TokenRecord,
+    presented: &PresentedToken<'_>,
+    keyring: &Keyring,
+    now: DateTime<Utc>,
+) -> Result<Change, UnknownKey> {
+    let mut next = record.clone();
+    next.digest = keyring.digest(presented);
+    next.bind(keyring)?;
+    let patch = Patch {
+        secret: Some(SecretPatch {
+            digest: next.digest,
+            binding: next.binding,
+            generation: next.generation,
+            previous: next.previous,
+            prefix: next.prefix,
+            hint: next.hint,
+        }),
+        ..Patch::default()
+    };
+    let event = Event::new(EventKind::TokenRehashed, Actor::host(), rounded_down(now))
+        .about(record.id, record.owner.clone());
+    Ok(Change::new(record.id, patch, event).expecting(record.version))
+}
