@@ -1,0 +1,245 @@
+//! Where tokens are kept.
+
+mod change;
+mod query;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+pub use self::change::{
+    Applied, EventQuery, Insert, Inserted, Invalidations, MassRevocation, OwnerChange,
+    OwnerChanged, Revoked, StoredEvent, Touched, Use,
+};
+pub use self::query::{Cursor, Filter, Order, Page, Query, Start, StateName};
+use crate::core::change::Change;
+use crate::core::digest::{Digest, DigestScheme};
+use crate::core::id::{KeyId, OwnerId, RealmId, TokenId};
+use crate::core::owner::OwnerState;
+use crate::core::token::TokenRecord;
+
+/// Keeps tokens, owners and events of one realm.
+///
+/// **The dangerous lies**, worst first:
+///
+/// 1. *A stale row.* `find` must show every change whose call has returned. A row from a lagging
+///    replica is a revoked token that works.
+/// 2. *A way out of revoked.* Nothing may make a revoked row anything else, whatever the change
+///    says, and a revocation must win every race: it expects no version.
+/// 3. *An acknowledged change that was not durable.* What returned `Ok` must survive the loss of
+///    the process and, for a durable store, of the machine.
+/// 4. *Half a change.* A row, its event, its owner's sequence and the epoch change in one step
+///    or not at all, even if the caller's future is dropped.
+/// 5. *A count that was true a moment ago.* Quotas, unique names and the presenting token are
+///    decided in the step that inserts, not before it.
+/// 6. *Trouble reported as absence.* "I could not look" is [`StoreError::Unavailable`], never
+///    `None` and never an empty page: clients throw away tokens that they are told are invalid.
+///
+/// Losing a [`mark_used`](TokenStore::mark_used) harms nobody.
+///
+/// There is no `save`: nothing can overwrite a row. A handle is bound to one realm; a token of
+/// another one is the same as an unknown one. Each "must" here is a law of the same name in
+/// `keyfob::testing`, and `keyfob::store_laws!` makes a test of each for any store.
+#[async_trait]
+pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
+    /// The realm that this handle is bound to.
+    fn realm(&self) -> &RealmId;
+
+    /// Adds a token, its event and its number in one step, and advances the epoch.
+    ///
+    /// Must decide in that step, in this order: whether the idempotency key is known; whether the
+    /// presenting token is live and of the version given; whether the owner is active and of the
+    /// record's generation (an owner never heard of is active, in generation 1); whether the name
+    /// is free, if it is to be unique; whether the quota leaves room; whether id and digest are
+    /// new. It must never replace a row. The store assigns `number` (growing), `changed_sequence`
+    /// (the owner's next) and `version` (1).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; after [`StoreError::Indeterminate`] the same insert may be repeated with
+    /// its idempotency key.
+    async fn insert(&self, insert: Insert) -> Result<Inserted, StoreError>;
+
+    /// The token with this id, digest or number, with its owner's state and the epoch, all from
+    /// one snapshot.
+    ///
+    /// Revoked and expired tokens are found until they are pruned.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn find(&self, key: &Lookup) -> Result<Option<Found>, StoreError>;
+
+    /// The tokens that a filter selects, one page of them, in a stable order.
+    ///
+    /// A keyset cursor must neither skip nor repeat a row that was there throughout, whatever is
+    /// inserted or removed meanwhile. The total, where asked for, is of the same snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; [`StoreError::InvalidCursor`] for a cursor that this store did not make
+    /// for this order.
+    async fn query(&self, query: &Query) -> Result<Page, StoreError>;
+
+    /// Makes one change by compare-and-set, with its event, and advances the epoch.
+    ///
+    /// A row that is revoked is never changed. A change that expects a version must find it. A
+    /// presenting token must be live and of its version. Advances `version` and
+    /// `changed_sequence` by one, in commit order. A cascading revocation also revokes, in the
+    /// same step, every unrevoked token that was minted by the token, and by those.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn apply(&self, change: &Change) -> Result<Applied, StoreError>;
+
+    /// Revokes every unrevoked token that a filter selects, in one step, with one event and one
+    /// epoch, except the one given; returns how many there were.
+    ///
+    /// A token that is inserted at the same time is either revoked or was inserted afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn revoke_all(&self, revocation: &MassRevocation) -> Result<Revoked, StoreError>;
+
+    /// Writes down uses. Must only move `last_at` forward; the address goes with the latest use.
+    ///
+    /// Unknown tokens are skipped. It changes neither version nor epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing is lost but the record of use.
+    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError>;
+
+    /// The owner's state; [`OwnerState::unheard_of`] for one the store does not know.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError>;
+
+    /// Deactivates, reactivates or deletes an owner, with its event, and advances the epoch.
+    ///
+    /// Deactivating must change no token. Deleting must revoke them all in the same step.
+    /// Reactivating a deleted owner begins its next generation. Setting what is set already
+    /// changes nothing and succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn set_owner(&self, change: &OwnerChange) -> Result<OwnerChanged, StoreError>;
+
+    /// What changed after an epoch, and the store's time, from one snapshot.
+    ///
+    /// Epochs must grow in the order in which changes become visible, without gaps: who has seen
+    /// epoch `n` has seen every change up to it. A store that no longer remembers as far back as
+    /// `since` says so with [`Invalidations::changes`] `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError>;
+
+    /// Events in the order of their commits, of one token or owner or of all.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// Forgets tokens that were revoked or expired before an instant, at most `limit` of them,
+    /// and returns how many. Must not forget a token whose minted tokens are still there.
+    ///
+    /// Nothing else ever removes a row. Events stay.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn prune(&self, dead_before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+}
+
+/// Counts the changes of a store. A greater one is later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "it is a number")]
+pub struct Epoch(pub u64);
+
+/// How to find one token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Lookup {
+    /// By the digest of an id-less text.
+    Digest {
+        /// What the digest was made from.
+        scheme: DigestScheme,
+        /// The key it was made with.
+        key: Option<KeyId>,
+        /// The digest.
+        digest: Digest,
+    },
+    /// By id.
+    Id(TokenId),
+    /// By the number that the store assigned.
+    Number(u64),
+}
+
+/// A token as one snapshot shows it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Found {
+    /// The row.
+    pub record: TokenRecord,
+    /// Its owner's state.
+    pub owner: OwnerState,
+    /// The last epoch that the snapshot includes.
+    pub epoch: Epoch,
+}
+
+impl Found {
+    /// A row with its owner's state, both as of `epoch`.
+    #[must_use]
+    pub const fn new(record: TokenRecord, owner: OwnerState, epoch: Epoch) -> Self {
+        Self { record, owner, epoch }
+    }
+}
+
+/// Why a store gave no answer. None of these says anything about a token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A row is not what was once written: damaged or tampered with.
+    #[error("corrupt row: {0}")]
+    Corrupt(String),
+    /// The change may or may not have been made; repeat it with the same idempotency key.
+    #[error("the outcome is unknown")]
+    Indeterminate(#[source] BoxError),
+    /// The cursor was not made by this store for this order.
+    #[error("cursor: not one of this list")]
+    InvalidCursor,
+    /// The store could not be asked, or not in time.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+}
+
+impl StoreError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Corrupt(_) => "store_corrupt",
+            Self::Indeterminate(_) => "store_indeterminate",
+            Self::InvalidCursor => "invalid_cursor",
+            Self::Unavailable(_) => "store_unavailable",
+        }
+    }
+
+    /// A store that could not be asked, for this reason.
+    #[must_use]
+    pub fn unavailable(reason: impl Into<BoxError>) -> Self {
+        Self::Unavailable(reason.into())
+    }
+}
+
+/// The reason behind an error, for the operator.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
