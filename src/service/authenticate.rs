@@ -1,0 +1,258 @@
+//! The one path from a presented text to evidence.
+
+use crate::core::digest::{Digest, UnknownKey};
+use crate::core::error::{Refusal, VerifyError};
+use crate::core::event::{Actor, Event, EventKind};
+use crate::core::format::{ParseError, PresentedToken};
+use crate::core::id::TokenId;
+use crate::core::rotation::rehash;
+use crate::core::scope::Scope;
+use crate::core::token::{Expiry, TokenRecord};
+use crate::core::verify::{Accepted, Access, Facts, admit, decide, micros, verify, verify_again};
+use crate::ports::store::{Found, Lookup, StoreError};
+use crate::service::error::AuthenticateError;
+use crate::service::index::{Hit, Ticket};
+use crate::service::verified::Verified;
+use crate::service::{Inner, Tokens};
+
+impl<S: Scope> Tokens<S> {
+    /// Judges a presented text: from the index if the token is in use here, else from the store.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticateError`]: not ours, refused, or unavailable, which are three answers.
+    pub async fn authenticate(
+        &self,
+        text: &str,
+        access: &Access<'_, S>,
+    ) -> Result<Verified, AuthenticateError> {
+        let inner = &*self.inner;
+        match inner.look_up(text, access) {
+            Looked::Decided(decision) => decision,
+            Looked::AskStore(presented, digest) => {
+                inner.ask_store(&presented, digest, access).await
+            }
+        }
+    }
+
+    /// Judges a presented text if that needs no store: without waiting, lock or allocation.
+    ///
+    /// `None` means that only the store can tell.
+    #[must_use]
+    pub fn authenticate_now(
+        &self,
+        text: &str,
+        access: &Access<'_, S>,
+    ) -> Option<Result<Verified, AuthenticateError>> {
+        match self.inner.look_up(text, access) {
+            Looked::Decided(decision) => Some(decision),
+            Looked::AskStore(..) => None,
+        }
+    }
+
+    /// Judges a presented text by what the store holds at this moment, whatever the index knows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokens::authenticate`].
+    pub async fn authenticate_strict(
+        &self,
+        text: &str,
+        access: &Access<'_, S>,
+    ) -> Result<Verified, AuthenticateError> {
+        let inner = &*self.inner;
+        let presented = inner.parse(text)?;
+        let digest = inner.rules.keyring.current_digest(&presented);
+        inner.ask_store(&presented, digest, access).await
+    }
+}
+
+enum Looked<'t> {
+    Decided(Result<Verified, AuthenticateError>),
+    AskStore(PresentedToken<'t>, Digest),
+}
+
+impl<S: Scope> Inner<S> {
+    fn parse<'t>(&'t self, text: &'t str) -> Result<PresentedToken<'t>, AuthenticateError> {
+        self.rules.format.parse(text.as_bytes()).map_err(|error| match error {
+            ParseError::Malformed => Refusal::Malformed.into(),
+            ParseError::NotOurs => AuthenticateError::NotOurs,
+        })
+    }
+
+    #[inline]
+    fn look_up<'t>(&'t self, text: &'t str, access: &Access<'_, S>) -> Looked<'t> {
+        let presented = match self.parse(text) {
+            Ok(presented) => presented,
+            Err(error) => return Looked::Decided(Err(error)),
+        };
+        // Kept from the optimiser's reach, so that the loads are begun before the hash.
+        std::hint::black_box(self.index.touch(presented.id()));
+        let digest = self.rules.keyring.current_digest(&presented);
+        let now = self.clock.coarse_micros().saturating_add(self.tick_micros);
+        let found = self.index.find(presented.id(), digest, second(now));
+        let Some(hit) = found.filter(|hit| decide(Facts::live_until(hit.deadline), now).is_ok())
+        else {
+            return Looked::AskStore(presented, digest);
+        };
+        let Some(class) =
+            self.index.class(hit.class).filter(|class| class.kind == *presented.kind())
+        else {
+            return Looked::AskStore(presented, digest);
+        };
+        if let Err(refusal) = admit(class.grant.as_ref(), &class.constraints, access) {
+            return Looked::Decided(Err(refusal.into()));
+        }
+        if hit.record_use {
+            self.recorder.record(presented.id(), now, access.address);
+        }
+        Looked::Decided(Ok(self.evidence(presented.id(), &hit)))
+    }
+
+    async fn ask_store(
+        &self,
+        presented: &PresentedToken<'_>,
+        digest: Digest,
+        access: &Access<'_, S>,
+    ) -> Result<Verified, AuthenticateError> {
+        let mut judged = self.ask(presented, access).await?;
+        if let (Err(Refusal::Idle), _) = &judged {
+            // The store may not have heard yet of uses that were noticed here.
+            self.flush_usage().await?;
+            judged = self.ask(presented, access).await?;
+        }
+        let (accepted, ticket, found) = match judged {
+            (Ok(accepted), Some((ticket, found))) => (accepted, ticket, found),
+            (Ok(_), None) => return Err(Refusal::Unknown.into()),
+            (Err(refusal), found) => {
+                self.note_refusal(
+                    refusal,
+                    presented,
+                    found.as_ref().map(|(_, found)| &found.record),
+                );
+                return Err(refusal.into());
+            }
+        };
+        if accepted.rehash {
+            self.rehash(presented, &found.record).await;
+        }
+        self.admit_to_index(presented, digest, &accepted, ticket, &found, access)
+    }
+
+    /// Reads the row and judges it. The ticket is older than the read, so that whatever changes
+    /// from here on keeps the row out of the index.
+    async fn ask(
+        &self,
+        presented: &PresentedToken<'_>,
+        access: &Access<'_, S>,
+    ) -> Result<(Result<Accepted, Refusal>, Option<(Ticket, Found)>), StoreError> {
+        let ticket = self.index.ticket();
+        let Some(found) = self.find_intact(&Lookup::Id(presented.id())).await? else {
+            return Ok((Err(Refusal::Unknown), None));
+        };
+        let now = self.clock.now();
+        let verdict = match verify(presented, &found.record, &found.owner, access, &self.rules, now)
+        {
+            Ok(accepted) => Ok(accepted),
+            Err(VerifyError::Refused(refusal)) => Err(refusal),
+            Err(VerifyError::UnknownKey(error)) => return Err(StoreError::unavailable(error)),
+        };
+        Ok((verdict, Some((ticket, found))))
+    }
+
+    fn admit_to_index(
+        &self,
+        presented: &PresentedToken<'_>,
+        digest: Digest,
+        accepted: &Accepted,
+        ticket: Ticket,
+        found: &Found,
+        access: &Access<'_, S>,
+    ) -> Result<Verified, AuthenticateError> {
+        let handles = self.index.handles(&found.record);
+        let (owner, class) = handles.ok_or_else(|| StoreError::unavailable("no handle is left"))?;
+        let deadline = match accepted.deadline {
+            Expiry::At(at) => micros(at),
+            Expiry::Never => i64::MAX,
+        };
+        let hit =
+            Hit { deadline, generation: accepted.generation, owner, class, record_use: false };
+        let now = self.clock.now_micros();
+        self.recorder.record(presented.id(), now, access.address);
+        self.index.fill(ticket, presented.id(), digest, &hit, second(now));
+        Ok(self.evidence(presented.id(), &hit))
+    }
+
+    /// The row that a key names, as it was once written.
+    pub(super) async fn find_intact(&self, key: &Lookup) -> Result<Option<Found>, StoreError> {
+        let Some(found) = self.store.find(key).await? else {
+            return Ok(None);
+        };
+        match found.record.is_intact(&self.rules.keyring) {
+            Ok(true) => Ok(Some(found)),
+            Ok(false) => Err(StoreError::Corrupt(format!("token {}", found.record.id))),
+            Err(error) => Err(unknown_key(error)),
+        }
+    }
+
+    /// The row behind evidence that was made earlier, if it would still be accepted.
+    pub(super) async fn find_again(
+        &self,
+        verified: &Verified,
+    ) -> Result<Result<TokenRecord, Refusal>, StoreError> {
+        if verified.mark != self.mark {
+            return Ok(Err(Refusal::Unknown));
+        }
+        let Some(found) = self.find_intact(&Lookup::Id(verified.id)).await? else {
+            return Ok(Err(Refusal::Unknown));
+        };
+        let now = self.clock.now();
+        let verdict =
+            verify_again(&found.record, verified.generation, &found.owner, &self.rules, now);
+        Ok(verdict.map(|()| found.record))
+    }
+
+    /// Moves a token over to the current key. If that fails the next use tries again.
+    async fn rehash(&self, presented: &PresentedToken<'_>, record: &TokenRecord) {
+        if let Ok(change) = rehash(record, presented, &self.rules.keyring, self.clock.now()) {
+            let _ = self.store.apply(&change).await;
+        }
+    }
+
+    fn note_refusal(
+        &self,
+        refusal: Refusal,
+        presented: &PresentedToken<'_>,
+        row: Option<&TokenRecord>,
+    ) {
+        #[cfg(feature = "tracing")]
+        tracing::debug!(token = %presented.id(), refusal = refusal.code(), "token refused");
+        let _ = presented;
+        // Somebody proved to hold a secret that was replaced: its owner should hear of that.
+        if let (Refusal::Superseded, Some(record)) = (refusal, row) {
+            let event = Event::new(EventKind::TokenReused, Actor::host(), self.clock.now());
+            self.tell(&event.about(record.id, record.owner.clone()));
+        }
+    }
+
+    #[inline]
+    fn evidence(&self, id: TokenId, hit: &Hit) -> Verified {
+        Verified {
+            id,
+            generation: hit.generation,
+            owner: hit.owner,
+            class: hit.class,
+            mark: self.mark,
+        }
+    }
+}
+
+/// A key that is missing here is trouble of this host, and says nothing about the token.
+fn unknown_key(error: UnknownKey) -> StoreError {
+    StoreError::unavailable(error)
+}
+
+#[inline]
+fn second(micros: i64) -> u32 {
+    u32::try_from(micros.wrapping_div(1_000_000)).unwrap_or_default()
+}

@@ -1,0 +1,295 @@
+//! Changing tokens: decide on the row, apply by compare-and-set, drop it from the index.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::core::change::{Change, Presenter};
+use crate::core::error::LifecycleError;
+use crate::core::error::Refusal;
+use crate::core::event::{Actor, Event, EventKind};
+use crate::core::id::{Note, OwnerId, TokenId, TokenName};
+use crate::core::lifecycle::{Narrowing, deactivate, edit, narrow, reactivate, revoke};
+use crate::core::scope::Scope;
+use crate::core::token::{Ended, TokenRecord};
+use crate::ports::store::{Applied, Filter, Lookup, MassRevocation, StoreError, Touched};
+use crate::service::error::ChangeFailure;
+use crate::service::{By, Inner, Tokens};
+
+impl<S: Scope> Tokens<S> {
+    /// Blocks a token, reversibly. When this has returned, this service refuses it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure`]. Blocking what is blocked succeeds.
+    pub async fn deactivate(
+        &self,
+        id: TokenId,
+        by: By<'_>,
+        why: Option<Note>,
+    ) -> Result<TokenRecord, ChangeFailure> {
+        self.inner.change(id, by, |row, actor, now| deactivate(row, actor, why.clone(), now)).await
+    }
+
+    /// Lets a blocked token work again. A caller that presents a token is judged anew, and a
+    /// blocked token does not reactivate itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure`]. Reactivating what is active succeeds.
+    pub async fn reactivate(&self, id: TokenId, by: By<'_>) -> Result<TokenRecord, ChangeFailure> {
+        self.inner.widen(id, by, reactivate).await
+    }
+
+    /// Ends a token for good, with all that it has minted. When this has returned, this service
+    /// refuses them.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure`]. Revoking what is revoked succeeds.
+    pub async fn revoke(
+        &self,
+        id: TokenId,
+        by: By<'_>,
+        why: Option<Note>,
+    ) -> Result<TokenRecord, ChangeFailure> {
+        let decide = |row: &TokenRecord, actor, now| {
+            Ok(revoke(row, actor, why.clone(), now).map(Change::cascading))
+        };
+        self.inner.change(id, by, decide).await
+    }
+
+    /// Lets a token do less, or for less long.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure`].
+    pub async fn narrow(
+        &self,
+        id: TokenId,
+        narrowing: &Narrowing<S>,
+        by: By<'_>,
+    ) -> Result<TokenRecord, ChangeFailure> {
+        self.inner.change(id, by, |row, actor, now| narrow(row, narrowing, actor, now)).await
+    }
+
+    /// Changes a token's name and note; `None` leaves one as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure`].
+    pub async fn edit(
+        &self,
+        id: TokenId,
+        name: Option<TokenName>,
+        note: Option<Note>,
+        by: By<'_>,
+    ) -> Result<TokenRecord, ChangeFailure> {
+        let decide =
+            |row: &TokenRecord, actor, now| edit(row, name.clone(), note.clone(), actor, now);
+        self.inner.change(id, by, decide).await
+    }
+
+    /// Ends all tokens of an owner for good, except one: the one that is presented, when the
+    /// owner wants to be left with that alone. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure::Missing`] when the caller may not touch this owner's tokens, or
+    /// [`ChangeFailure::Unavailable`].
+    pub async fn revoke_all_of(
+        &self,
+        owner: &OwnerId,
+        except: Option<TokenId>,
+        by: By<'_>,
+        why: Option<Note>,
+    ) -> Result<u64, ChangeFailure> {
+        let inner = &*self.inner;
+        let actor = inner.actor(by)?;
+        if !inner.may_reach(by, owner) {
+            return Err(ChangeFailure::Missing);
+        }
+        let now = inner.clock.now();
+        let end = Ended::new(actor.clone(), why.clone(), now);
+        let event = Event::new(EventKind::TokenRevoked, actor, now).about_owner(owner.clone());
+        let filter = Filter::of_owner(owner.clone()).unrevoked();
+        let mut revocation = MassRevocation::new(filter, end, event.because(why));
+        revocation.except = except;
+        let guard = inner.index.begin_change(&Touched::Owner(owner.clone()));
+        let revoked = inner.store.revoke_all(&revocation).await?;
+        guard.ended(&HashSet::new());
+        inner.tell(&revocation.event);
+        Ok(u64::try_from(revoked.tokens.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Ends a token whose text somebody has found where it should not be. The text alone is
+    /// enough: whoever holds it could do worse.
+    ///
+    /// Returns whether the text is a token's secret, which a caller must not be told. It counts
+    /// as no use, and a token that is dead already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure::Unavailable`].
+    pub async fn report_leaked(&self, text: &str) -> Result<bool, ChangeFailure> {
+        let inner = &*self.inner;
+        let Ok(presented) = inner.rules.format.parse(text.as_bytes()) else {
+            return Ok(false);
+        };
+        let Some(found) = inner.find_intact(&Lookup::Id(presented.id())).await? else {
+            return Ok(false);
+        };
+        let keyring = &inner.rules.keyring;
+        let previous = found.record.previous.as_ref().map(|previous| &previous.digest);
+        for digest in std::iter::once(&found.record.digest).chain(previous) {
+            if keyring.matches(digest, &presented).map_err(StoreError::unavailable)? {
+                let event = Event::new(EventKind::TokenLeaked, Actor::host(), inner.clock.now());
+                inner.tell(&event.about(found.record.id, found.record.owner.clone()));
+                self.revoke(presented.id(), By::Host(&Actor::host()), Note::new("leaked").ok())
+                    .await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl<S: Scope> Inner<S> {
+    /// Who acts, in the words of the audit log.
+    pub(super) fn actor(&self, by: By<'_>) -> Result<Actor, ChangeFailure> {
+        match by {
+            By::Host(actor) => Ok(actor.clone()),
+            By::Token { verified, .. } => {
+                let owner = (verified.mark == self.mark)
+                    .then(|| self.index.owner(verified.owner))
+                    .flatten();
+                let owner = owner.ok_or(ChangeFailure::Presenter(Refusal::Unknown))?;
+                Ok(Actor::with_token(owner.clone(), verified.id))
+            }
+        }
+    }
+
+    /// Whether the caller may know of this owner's tokens.
+    pub(super) fn may_reach(&self, by: By<'_>, owner: &OwnerId) -> bool {
+        match by {
+            By::Host(_) | By::Token { administrator: true, .. } => true,
+            By::Token { verified, .. } => {
+                verified.mark == self.mark && self.index.owner(verified.owner) == Some(owner)
+            }
+        }
+    }
+
+    /// A change that takes something away, or nothing.
+    async fn change<D>(
+        &self,
+        id: TokenId,
+        by: By<'_>,
+        decide: D,
+    ) -> Result<TokenRecord, ChangeFailure>
+    where
+        D: Fn(&TokenRecord, Actor, DateTime<Utc>) -> Result<Option<Change>, LifecycleError> + Send,
+    {
+        let actor = self.actor(by)?;
+        for _ in 0..TRIES {
+            let row = self.reach(id, by).await?;
+            let Some(change) = decide(&row, actor.clone(), self.clock.now())? else {
+                return Ok(row);
+            };
+            // A revocation expects no version: it wins over whatever else happens.
+            let change =
+                if change.is_revocation() { change } else { change.expecting(row.version) };
+            if let Some(row) = self.apply(&change, &row.owner).await? {
+                return Ok(row);
+            }
+        }
+        Err(contended())
+    }
+
+    /// A change that gives something back: the presenting token must be live in that same step.
+    pub(super) async fn widen<D>(
+        &self,
+        id: TokenId,
+        by: By<'_>,
+        decide: D,
+    ) -> Result<TokenRecord, ChangeFailure>
+    where
+        D: Fn(&TokenRecord, Actor, DateTime<Utc>) -> Result<Option<Change>, LifecycleError> + Send,
+    {
+        let actor = self.actor(by)?;
+        for _ in 0..TRIES {
+            let presenter = self.presenter(by).await?;
+            let row = self.reach(id, by).await?;
+            let Some(change) = decide(&row, actor.clone(), self.clock.now())? else {
+                return Ok(row);
+            };
+            let change = change.expecting(row.version).presented_by(presenter);
+            if let Some(row) = self.apply(&change, &row.owner).await? {
+                return Ok(row);
+            }
+        }
+        Err(contended())
+    }
+
+    /// The presenting token as the store holds it now, to be found so again.
+    pub(super) async fn presenter(&self, by: By<'_>) -> Result<Option<Presenter>, ChangeFailure> {
+        match by {
+            By::Host(_) => Ok(None),
+            By::Token { verified, .. } => {
+                let token = self.find_again(verified).await?.map_err(ChangeFailure::Presenter)?;
+                Ok(Some(Presenter { token: token.id, version: token.version }))
+            }
+        }
+    }
+
+    /// The token, if the caller may know of it.
+    pub(super) async fn reach(
+        &self,
+        id: TokenId,
+        by: By<'_>,
+    ) -> Result<TokenRecord, ChangeFailure> {
+        let found = self.find_intact(&Lookup::Id(id)).await?;
+        found
+            .map(|found| found.record)
+            .filter(|record| self.may_reach(by, &record.owner))
+            .ok_or(ChangeFailure::Missing)
+    }
+
+    /// Makes a change; `None` means that the row or the presenting token changed meanwhile, so
+    /// that it must be decided anew.
+    pub(super) async fn apply(
+        &self,
+        change: &Change,
+        owner: &OwnerId,
+    ) -> Result<Option<TokenRecord>, ChangeFailure> {
+        let touched = if change.cascade {
+            Touched::Owner(owner.clone())
+        } else {
+            Touched::Token(change.token)
+        };
+        let guard = self.index.begin_change(&touched);
+        // If the store cannot tell how this ended, the guard keeps the token out of the index.
+        let applied = self.store.apply(change).await?;
+        let cascaded = match &applied {
+            Applied::Done { cascaded, .. } => cascaded.iter().copied().collect(),
+            _ => HashSet::new(),
+        };
+        guard.ended(&cascaded);
+        match applied {
+            Applied::Done { record, .. } => {
+                self.tell(&change.event);
+                Ok(Some(*record))
+            }
+            Applied::Revoked(row) if change.is_revocation() => Ok(Some(*row)),
+            Applied::Revoked(_) => Err(LifecycleError::Revoked.into()),
+            Applied::Missing => Err(ChangeFailure::Missing),
+            Applied::Conflict(_) | Applied::PresenterChanged => Ok(None),
+        }
+    }
+}
+
+pub(super) fn contended() -> ChangeFailure {
+    StoreError::unavailable("the token is being changed all the time").into()
+}
+
+/// Each try loses only to a change that was made; sixteen in a row is a fight, not a race.
+pub(super) const TRIES: usize = 16;

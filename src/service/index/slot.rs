@@ -1,0 +1,168 @@
+//! One accepted secret in one cache line, read without a lock.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+
+use crate::core::digest::words_match;
+use crate::core::id::TokenId;
+
+/// A slot fills one line of 64 bytes, so that finding it costs one miss.
+///
+/// It is a sequence lock in safe Rust: every field is an atomic, so a torn read is a wrong value
+/// and never undefined, and the sequence in `meta` tells that it was torn. Only a holder of the
+/// index's writer lock writes (`usage` excepted, which stands for itself).
+#[repr(align(64))]
+#[derive(Default)]
+pub(super) struct Slot {
+    /// The upper half is the token's tag, zero when the slot is free; the lower half is the
+    /// sequence, odd while the slot is being written. A slot that was never used is zero.
+    meta: AtomicU64,
+    digest: [AtomicU64; 4],
+    /// Microseconds since 1970; the first instant at which the secret is no longer accepted.
+    deadline: AtomicI64,
+    /// The secret's generation in the upper half; in the lower the second at which a use was last
+    /// recorded.
+    usage: AtomicU64,
+    /// The owner's handle in the upper half, the class's in the lower.
+    handles: AtomicU64,
+}
+
+/// Where a token is looked for: a home that spreads over any table, and a tag to tell it by.
+#[derive(Clone, Copy)]
+pub(super) struct Key {
+    pub(super) home: u64,
+    tag: u64,
+}
+
+impl Key {
+    /// An id is random, but an imported one may have fixed bits; the multiplication moves all
+    /// bits of a half into its upper ones.
+    #[inline]
+    pub(super) fn of(id: TokenId) -> Self {
+        let bits = u128::from_be_bytes(*id.as_bytes());
+        let high = u64::try_from(bits >> 64).unwrap_or_default();
+        let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
+        let home = (high ^ low.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // Never zero: that is the tag of a free slot.
+        Self { home, tag: (low.wrapping_mul(0xD6E8_FEB8_6659_FD93) | (1 << 63)) & TAG }
+    }
+}
+
+/// What a slot holds besides its key.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) digest: [u64; 4],
+    pub(super) deadline: i64,
+    pub(super) used_second: u32,
+    pub(super) generation: u32,
+    pub(super) owner: u32,
+    pub(super) class: u32,
+}
+
+/// What looking at a slot told.
+pub(super) enum Seen {
+    /// Never used: whatever is looked for is not further on either.
+    Blank,
+    /// Some other token, another secret of this one, or a slot in the middle of a change.
+    Other,
+    /// The secret that is looked for.
+    This(Entry),
+}
+
+impl Slot {
+    /// Starts bringing the line into the cache.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.meta.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn look(&self, key: Key, digest: [u64; 4]) -> Seen {
+        let before = self.meta.load(Ordering::Acquire);
+        if before & TAG != key.tag {
+            return if before == 0 { Seen::Blank } else { Seen::Other };
+        }
+        let stored =
+            std::array::from_fn(|i| self.digest.get(i).map_or(0, |w| w.load(Ordering::Relaxed)));
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        let usage = self.usage.load(Ordering::Relaxed);
+        let handles = self.handles.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        let whole = before & WRITING == 0 && self.meta.load(Ordering::Relaxed) == before;
+        // The comparison is made in any case, and tells nothing about where the digests differ.
+        if !words_match(stored, digest) || !whole {
+            return Seen::Other;
+        }
+        let (owner, class) = halves(handles);
+        let (generation, used_second) = halves(usage);
+        Seen::This(Entry { digest: stored, deadline, used_second, generation, owner, class })
+    }
+
+    /// Claims the right to record a use: one caller a minute gets it.
+    #[inline]
+    pub(super) fn claim_use(&self, entry: &Entry, now: u32) -> bool {
+        let before = joined(entry.generation, entry.used_second);
+        let after = joined(entry.generation, now);
+        self.usage.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.meta.load(Ordering::Relaxed) & TAG == 0
+    }
+
+    pub(super) fn is_of(&self, key: Key) -> bool {
+        self.meta.load(Ordering::Relaxed) & TAG == key.tag
+    }
+
+    pub(super) fn owner(&self) -> u32 {
+        halves(self.handles.load(Ordering::Relaxed)).0
+    }
+
+    /// Only under the writer lock.
+    pub(super) fn write(&self, key: Key, entry: &Entry) {
+        self.change(key.tag, |slot| {
+            for (word, value) in slot.digest.iter().zip(entry.digest) {
+                word.store(value, Ordering::Relaxed);
+            }
+            slot.deadline.store(entry.deadline, Ordering::Relaxed);
+            slot.usage.store(joined(entry.generation, entry.used_second), Ordering::Relaxed);
+            slot.handles.store(joined(entry.owner, entry.class), Ordering::Relaxed);
+        });
+    }
+
+    /// Only under the writer lock.
+    pub(super) fn clear(&self) {
+        self.change(0, |slot| {
+            for word in &slot.digest {
+                word.store(0, Ordering::Relaxed);
+            }
+            slot.deadline.store(i64::MIN, Ordering::Relaxed);
+        });
+    }
+
+    fn change(&self, tag: u64, write: impl FnOnce(&Self)) {
+        let sequence = self.meta.load(Ordering::Relaxed) & SEQUENCE;
+        self.meta.store(tag | sequence | WRITING, Ordering::Relaxed);
+        fence(Ordering::Release);
+        write(self);
+        // Two steps on: even again, and zero never comes back to a slot that was used.
+        let next = sequence.wrapping_add(2) & SEQUENCE;
+        self.meta.store(tag | if next == 0 { 2 } else { next }, Ordering::Release);
+    }
+}
+
+#[inline]
+fn joined(upper: u32, lower: u32) -> u64 {
+    (u64::from(upper) << 32) | u64::from(lower)
+}
+
+#[inline]
+fn halves(word: u64) -> (u32, u32) {
+    let half = |half: u64| u32::try_from(half).unwrap_or(u32::MAX);
+    (half(word >> 32), half(word & SEQUENCE))
+}
+
+const TAG: u64 = 0xFFFF_FFFF_0000_0000;
+const SEQUENCE: u64 = 0x0000_0000_FFFF_FFFF;
+const WRITING: u64 = 1;
+
+const _: () = assert!(size_of::<Slot>() == 64, "a slot is one cache line");

@@ -1,0 +1,56 @@
+//! Reading tokens and events.
+
+use crate::core::id::TokenId;
+use crate::core::scope::Scope;
+use crate::core::token::TokenRecord;
+use crate::ports::store::{EventQuery, Lookup, Page, Query, StoreError, StoredEvent};
+use crate::service::error::ChangeFailure;
+use crate::service::{By, Tokens};
+
+impl<S: Scope> Tokens<S> {
+    /// One token, if the caller may know of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure::Missing`] or [`ChangeFailure::Unavailable`].
+    pub async fn find(&self, id: TokenId, by: By<'_>) -> Result<TokenRecord, ChangeFailure> {
+        self.inner.reach(id, by).await
+    }
+
+    /// One token by the number that the store gave it, if the caller may know of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure::Missing`] or [`ChangeFailure::Unavailable`].
+    pub async fn find_by_number(
+        &self,
+        number: u64,
+        by: By<'_>,
+    ) -> Result<TokenRecord, ChangeFailure> {
+        let found = self.inner.find_intact(&Lookup::Number(number)).await?;
+        let record = found.map(|found| found.record);
+        record
+            .filter(|record| self.inner.may_reach(by, &record.owner))
+            .ok_or(ChangeFailure::Missing)
+    }
+
+    /// A page of tokens: a list where the filter names an owner, a search where it does not.
+    ///
+    /// It is the host's to decide who may ask for what.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        self.inner.store.query(query).await
+    }
+
+    /// Events in the order in which they happened.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+        self.inner.store.events(query).await
+    }
+}

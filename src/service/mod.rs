@@ -1,0 +1,227 @@
+//! The façade: tokens issued, authenticated and changed, over a store, a clock and an audit log.
+
+mod authenticate;
+mod change;
+pub mod error;
+mod index;
+mod issue;
+mod list;
+mod owner;
+mod rotate;
+mod two_factor;
+mod usage;
+pub mod verified;
+
+use std::fmt;
+use std::sync::Arc;
+
+use self::index::Index;
+use self::usage::Recorder;
+use self::verified::Verified;
+use crate::core::event::{Actor, Event};
+use crate::core::policy::Rules;
+use crate::core::scope::Scope;
+use crate::ports::audit::AuditSink;
+use crate::ports::clock::Clock;
+use crate::ports::entropy::Entropy;
+use crate::ports::store::TokenStore;
+
+/// All that a host does with tokens, in one handle. Clones share everything.
+///
+/// `S` is the host's vocabulary of scopes. The service keeps an index of the tokens in use, so
+/// that [`authenticate`](Tokens::authenticate) usually neither waits, locks nor allocates.
+///
+/// **One process, one service.** The index learns of changes that are made through this service
+/// and its clones. A host that changes tokens from several processes asks
+/// [`authenticate_strict`](Tokens::authenticate_strict), which always asks the store.
+pub struct Tokens<S: Scope> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S: Scope> {
+    store: Arc<dyn TokenStore>,
+    rules: Rules,
+    clock: Arc<dyn Clock>,
+    tick_micros: i64,
+    entropy: Arc<dyn Entropy>,
+    audit: Arc<dyn AuditSink>,
+    index: Index<S>,
+    recorder: Recorder,
+    /// Evidence names the service that made it: handles of another one mean something else.
+    mark: u64,
+}
+
+/// Who asks for a change.
+///
+/// A caller that presents a token reaches its own tokens only, unless the host has found it to be
+/// an administrator; everybody else's are as if they did not exist.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a caller presents a token or is the host itself")]
+pub enum By<'a> {
+    /// The host, on its own account or for somebody it has authenticated itself.
+    Host(&'a Actor),
+    /// Somebody who presents this token.
+    Token {
+        /// The evidence.
+        verified: &'a Verified,
+        /// Whether the host has found its owner to be an administrator.
+        administrator: bool,
+    },
+}
+
+impl<'a> By<'a> {
+    /// The owner of this token, for its own tokens.
+    #[must_use]
+    pub const fn token(verified: &'a Verified) -> Self {
+        Self::Token { verified, administrator: false }
+    }
+
+    /// The owner of this token, who is an administrator.
+    #[must_use]
+    pub const fn administrator(verified: &'a Verified) -> Self {
+        Self::Token { verified, administrator: true }
+    }
+}
+
+/// Puts a service together from parts of the host's choice.
+#[derive(Debug)]
+pub struct Builder {
+    store: Arc<dyn TokenStore>,
+    rules: Rules,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    audit: Arc<dyn AuditSink>,
+    expected: usize,
+    most: usize,
+}
+
+impl Builder {
+    /// A service over this store, with these rules, in the store's realm.
+    pub fn new(
+        store: impl TokenStore,
+        rules: Rules,
+        clock: impl Clock,
+        entropy: impl Entropy,
+    ) -> Self {
+        Self {
+            rules: rules.in_realm(store.realm().clone()),
+            store: Arc::new(store),
+            clock: Arc::new(clock),
+            entropy: Arc::new(entropy),
+            audit: Arc::new(()),
+            expected: 0,
+            most: 20_000_000,
+        }
+    }
+
+    /// With this clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// With this source of randomness.
+    #[must_use]
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// With this sink for events.
+    #[must_use]
+    pub fn audit(mut self, audit: impl AuditSink) -> Self {
+        self.audit = Arc::new(audit);
+        self
+    }
+
+    /// How many tokens are in use, about: the index begins with room for as many, 128 bytes
+    /// each, and grows when there are more.
+    #[must_use]
+    pub const fn expected_tokens(mut self, expected: usize) -> Self {
+        self.expected = expected;
+        self
+    }
+
+    /// How many tokens the index holds at the most, 20 million unless set. Beyond that it asks
+    /// the store about those it had to let go; no verdict changes.
+    #[must_use]
+    pub const fn most_indexed(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn build<S: Scope>(self) -> Tokens<S> {
+        let mut mark = [0; 8];
+        // The mark only tells services apart by chance; where there is no randomness nothing can
+        // be issued either, and the addresses of the parts do as well.
+        if self.entropy.fill(&mut mark).is_err() {
+            mark = (Arc::as_ptr(&self.store).addr() as u64).to_ne_bytes();
+        }
+        Tokens {
+            inner: Arc::new(Inner {
+                index: Index::new(self.expected, self.most.max(self.expected)),
+                recorder: Recorder::default(),
+                tick_micros: self.clock.tick().num_microseconds().unwrap_or(i64::MAX),
+                mark: u64::from_ne_bytes(mark),
+                store: self.store,
+                rules: self.rules,
+                clock: self.clock,
+                entropy: self.entropy,
+                audit: self.audit,
+            }),
+        }
+    }
+}
+
+impl<S: Scope> Tokens<S> {
+    /// The store behind it, for what the service has no verb for.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn TokenStore> {
+        &self.inner.store
+    }
+
+    /// What its decisions depend on.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.inner.rules
+    }
+
+    /// The clock it judges by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// How many secrets the index holds, and how many bytes its slots take.
+    #[must_use]
+    pub fn index_size(&self) -> (usize, usize) {
+        self.inner.index.size()
+    }
+}
+
+impl<S: Scope> Inner<S> {
+    fn tell(&self, event: &Event) {
+        self.audit.record(event);
+        #[cfg(feature = "tracing")]
+        tracing::info!(
+            event = event.kind.code(),
+            token = event.token.map(tracing::field::display),
+            owner = event.owner.as_ref().map(tracing::field::display),
+        );
+    }
+}
+
+impl<S: Scope> Clone for Tokens<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<S: Scope> fmt::Debug for Tokens<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("store", &self.inner.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! Rotating tokens.
+
+use crate::core::id::TokenId;
+use crate::core::rotation::{Rotation, rotate};
+use crate::core::scope::Scope;
+use crate::core::secret::TokenSecret;
+use crate::core::token::TokenRecord;
+use crate::ports::entropy::Generator;
+use crate::service::change::{TRIES, contended};
+use crate::service::error::ChangeFailure;
+use crate::service::{By, Tokens};
+
+impl<S: Scope> Tokens<S> {
+    /// Gives a token a new secret; returns it, to be shown once, and the row.
+    ///
+    /// The replaced secret goes on working for the overlap, and not beyond the expiry it had. A
+    /// caller that presents a token is judged anew, in the step that stores the new secret.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure`].
+    pub async fn rotate(
+        &self,
+        id: TokenId,
+        rotation: Rotation,
+        by: By<'_>,
+    ) -> Result<(TokenSecret, TokenRecord), ChangeFailure> {
+        let inner = &*self.inner;
+        let actor = inner.actor(by)?;
+        for _ in 0..TRIES {
+            let presenter = inner.presenter(by).await?;
+            let row = inner.reach(id, by).await?;
+            let mut generator = Generator(&*inner.entropy);
+            let now = inner.clock.now();
+            let rotated = rotate(&row, rotation, actor.clone(), &inner.rules, now, &mut generator)?;
+            let change = rotated.change.presented_by(presenter);
+            if let Some(row) = inner.apply(&change, &row.owner).await? {
+                return Ok((rotated.secret, row));
+            }
+        }
+        Err(contended())
+    }
+}
