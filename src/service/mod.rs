@@ -163,7 +163,7 @@ impl Builder {
         Tokens {
             inner: Arc::new(Inner {
                 index: Index::new(self.expected, self.most.max(self.expected)),
-                recorder: Recorder::default(),
+                recorder: Recorder::new(),
                 tick_micros: self.clock.tick().num_microseconds().unwrap_or(i64::MAX),
                 mark: u64::from_ne_bytes(mark),
                 store: self.store,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::DateTime;
+use crossbeam_queue::ArrayQueue;
 
 use crate::core::id::TokenId;
 use crate::core::scope::Scope;
@@ -15,51 +16,77 @@ use crate::ports::store::{StoreError, Use};
 use crate::ports::timer::Timer;
 use crate::service::{Inner, Tokens};
 
-/// Gathers uses until they are written down. It never fails and never grows beyond its bound.
-#[derive(Default)]
+/// Gathers uses until they are written down. It never fails, never waits, and never grows beyond
+/// its bounds.
 pub(super) struct Recorder {
-    pending: Mutex<HashMap<TokenId, Usage>>,
+    /// What verification noticed: a queue without locks, allocated once.
+    noticed: ArrayQueue<(TokenId, i64, Option<IpAddr>)>,
+    /// What the store did not take the last time.
+    unsaved: Mutex<HashMap<TokenId, Usage>>,
     dropped: AtomicU64,
 }
 
 impl Recorder {
+    pub(super) fn new() -> Self {
+        Self {
+            noticed: ArrayQueue::new(MOST_NOTICED),
+            unsaved: Mutex::default(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
     pub(super) fn record(&self, token: TokenId, now_micros: i64, address: Option<IpAddr>) {
-        let usage = Usage::new(DateTime::from_timestamp_micros(now_micros), address, 1);
-        self.merge(&mut self.pending(), token, usage);
-    }
-
-    fn merge(&self, pending: &mut HashMap<TokenId, Usage>, token: TokenId, usage: Usage) {
-        if pending.len() >= MOST_PENDING && !pending.contains_key(&token) {
+        if self.noticed.push((token, now_micros, address)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
         }
-        let known = pending.entry(token).or_default();
-        let count = known.count.saturating_add(usage.count);
-        if usage.last_at >= known.last_at {
-            *known = usage;
-        }
-        known.count = count;
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<TokenId, Usage>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Everything to be written down, one use a token.
+    fn take(&self) -> Vec<Use> {
+        let mut pending = std::mem::take(&mut *self.unsaved());
+        while let Some((token, micros, address)) = self.noticed.pop() {
+            let usage = Usage::new(DateTime::from_timestamp_micros(micros), address, 1);
+            merge(pending.entry(token).or_default(), usage);
+        }
+        pending.into_iter().map(|(token, usage)| Use { token, usage }).collect()
     }
+
+    /// Keeps what was not written for the next time, as far as there is room.
+    fn keep(&self, uses: &[Use]) {
+        let mut unsaved = self.unsaved();
+        for one in uses {
+            if unsaved.len() < MOST_UNSAVED || unsaved.contains_key(&one.token) {
+                merge(unsaved.entry(one.token).or_default(), one.usage);
+            } else {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn unsaved(&self) -> MutexGuard<'_, HashMap<TokenId, Usage>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The latest use's time and address, and the sum of the counts.
+fn merge(known: &mut Usage, new: Usage) {
+    let count = known.count.saturating_add(new.count);
+    if new.last_at >= known.last_at {
+        *known = new;
+    }
+    known.count = count;
 }
 
 impl<S: Scope> Inner<S> {
     pub(super) async fn flush_usage(&self) -> Result<(), StoreError> {
-        let uses: Vec<Use> =
-            self.recorder.pending().drain().map(|(token, usage)| Use { token, usage }).collect();
+        let uses = self.recorder.take();
         let mut rest = uses.as_slice();
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(rest.len().min(BATCH));
             if let Err(error) = self.store.mark_used(batch).await {
-                // Kept for the next time, as far as there is room. Marking again what was marked
-                // already adds to a count and moves no time.
-                let mut pending = self.recorder.pending();
-                for unsaved in rest {
-                    self.recorder.merge(&mut pending, unsaved.token, unsaved.usage);
-                }
+                // Marking again what was marked already adds to a count and moves no time.
+                self.recorder.keep(rest);
                 return Err(error);
             }
             rest = later;
@@ -79,7 +106,7 @@ impl<S: Scope> Tokens<S> {
         self.inner.flush_usage().await
     }
 
-    /// How many uses were not recorded because more than 65 536 tokens were waiting.
+    /// How many uses were not recorded because too many were waiting already.
     #[must_use]
     pub fn dropped_uses(&self) -> u64 {
         self.inner.recorder.dropped.load(Ordering::Relaxed)
@@ -98,9 +125,12 @@ impl<S: Scope> Tokens<S> {
     }
 }
 
-/// About 8 MiB at the most. A host with more tokens in use between two flushes loses the time of
-/// last use of some of them until their next use.
-const MOST_PENDING: usize = 65_536;
+/// Less than 1 MiB. A host that uses more tokens than this in five seconds loses the time of last
+/// use of some of them, until their next use.
+const MOST_NOTICED: usize = 16_384;
+
+/// About 8 MiB, when the store is away for long.
+const MOST_UNSAVED: usize = 65_536;
 
 /// What a store may be asked to do at once without holding up its writers.
 const BATCH: usize = 1000;

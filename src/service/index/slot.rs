@@ -13,8 +13,8 @@ use crate::core::id::TokenId;
 #[repr(align(64))]
 #[derive(Default)]
 pub(super) struct Slot {
-    /// The upper half is the token's tag, zero when the slot is free; the lower half is the
-    /// sequence, odd while the slot is being written. A slot that was never used is zero.
+    /// The upper half is the token's tag, or that the slot is blank or vacated; the lower half is
+    /// the sequence, odd while the slot is being written. It only ever grows.
     meta: AtomicU64,
     digest: [AtomicU64; 4],
     /// Microseconds since 1970; the first instant at which the secret is no longer accepted.
@@ -42,8 +42,7 @@ impl Key {
         let high = u64::try_from(bits >> 64).unwrap_or_default();
         let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
         let home = (high ^ low.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        // Never zero: that is the tag of a free slot.
-        Self { home, tag: (low.wrapping_mul(0xD6E8_FEB8_6659_FD93) | (1 << 63)) & TAG }
+        Self { home, tag: (low.wrapping_mul(0xD6E8_FEB8_6659_FD93) | TAKEN) & TAG }
     }
 }
 
@@ -60,7 +59,7 @@ pub(super) struct Entry {
 
 /// What looking at a slot told.
 pub(super) enum Seen {
-    /// Never used: whatever is looked for is not further on either.
+    /// Nothing was put here or further on: what is looked for is not there.
     Blank,
     /// Some other token, another secret of this one, or a slot in the middle of a change.
     Other,
@@ -79,7 +78,7 @@ impl Slot {
     pub(super) fn look(&self, key: Key, digest: [u64; 4]) -> Seen {
         let before = self.meta.load(Ordering::Acquire);
         if before & TAG != key.tag {
-            return if before == 0 { Seen::Blank } else { Seen::Other };
+            return if before & TAG == BLANK { Seen::Blank } else { Seen::Other };
         }
         let stored =
             std::array::from_fn(|i| self.digest.get(i).map_or(0, |w| w.load(Ordering::Relaxed)));
@@ -106,7 +105,11 @@ impl Slot {
     }
 
     pub(super) fn is_free(&self) -> bool {
-        self.meta.load(Ordering::Relaxed) & TAG == 0
+        self.meta.load(Ordering::Relaxed) & TAKEN == 0
+    }
+
+    pub(super) fn is_blank(&self) -> bool {
+        self.meta.load(Ordering::Relaxed) & TAG == BLANK
     }
 
     pub(super) fn is_of(&self, key: Key) -> bool {
@@ -129,9 +132,10 @@ impl Slot {
         });
     }
 
-    /// Only under the writer lock.
-    pub(super) fn clear(&self) {
-        self.change(0, |slot| {
+    /// Frees the slot; `blank` when nothing lies further on that a search must reach. Only under
+    /// the writer lock.
+    pub(super) fn clear(&self, blank: bool) {
+        self.change(if blank { BLANK } else { VACATED }, |slot| {
             for word in &slot.digest {
                 word.store(0, Ordering::Relaxed);
             }
@@ -144,9 +148,9 @@ impl Slot {
         self.meta.store(tag | sequence | WRITING, Ordering::Relaxed);
         fence(Ordering::Release);
         write(self);
-        // Two steps on: even again, and zero never comes back to a slot that was used.
-        let next = sequence.wrapping_add(2) & SEQUENCE;
-        self.meta.store(tag | if next == 0 { 2 } else { next }, Ordering::Release);
+        // Two steps on: even again. A reader that sleeps through 2^31 changes of one slot could
+        // be deceived; it would have to sleep for hours in the middle of ten instructions.
+        self.meta.store(tag | (sequence.wrapping_add(2) & SEQUENCE), Ordering::Release);
     }
 }
 
@@ -164,5 +168,10 @@ fn halves(word: u64) -> (u32, u32) {
 const TAG: u64 = 0xFFFF_FFFF_0000_0000;
 const SEQUENCE: u64 = 0x0000_0000_FFFF_FFFF;
 const WRITING: u64 = 1;
+
+/// The uppermost bit of every tag.
+const TAKEN: u64 = 1 << 63;
+const BLANK: u64 = 0;
+const VACATED: u64 = 1 << 32;
 
 const _: () = assert!(size_of::<Slot>() == 64, "a slot is one cache line");
