@@ -48,17 +48,22 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Adds a token, its event and its number in one step, and advances the epoch.
     ///
-    /// Must decide in that step, in this order: whether the idempotency key is known; whether the
-    /// presenting token is live and of the version given; whether the owner is active and of the
-    /// record's generation (an owner never heard of is active, in generation 1); whether the name
-    /// is free, if it is to be unique; whether the quota leaves room; whether id and digest are
-    /// new. It must never replace a row. The store assigns `number` (growing), `changed_sequence`
-    /// (the owner's next) and `version` (1).
+    /// Must decide in that step, in this order: whether this owner's idempotency key is known;
+    /// whether the presenting token is live and of the version given; whether the owner is active
+    /// and of the record's generation (an owner never heard of is active, in generation 1);
+    /// whether the name is free, if it is to be unique; whether the quota leaves room; whether id
+    /// and digest are new. It must never replace a row, and a refusal changes nothing: the key
+    /// stays unused. The store assigns `number` (growing, never given twice), `changed_sequence`
+    /// (the owner's next) and `version` (1). Names are the same only if all their bytes are.
+    ///
+    /// A presenting token is live if it is active, valid at the record's `created_at` (at a
+    /// change's `event.at`), and its owner active and of its generation. Expired tokens are told
+    /// by `created_at` too.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; after [`StoreError::Indeterminate`] the same insert may be repeated with
-    /// its idempotency key.
+    /// [`StoreError`]; [`StoreError::Corrupt`] for a record of another realm; after
+    /// [`StoreError::Indeterminate`] the same insert may be repeated with its idempotency key.
     async fn insert(&self, insert: Insert) -> Result<Inserted, StoreError>;
 
     /// The token with this id, digest or number, with its owner's state and the epoch, all from
@@ -73,21 +78,24 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// The tokens that a filter selects, one page of them, in a stable order.
     ///
-    /// A keyset cursor must neither skip nor repeat a row that was there throughout, whatever is
-    /// inserted or removed meanwhile. The total, where asked for, is of the same snapshot.
+    /// A keyset cursor must neither skip nor repeat a row that was there throughout in the same
+    /// place, whatever is inserted or removed meanwhile. The total, where asked for, is of the
+    /// same snapshot.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; [`StoreError::InvalidCursor`] for a cursor that this store did not make
-    /// for this order.
+    /// for this order and direction.
     async fn query(&self, query: &Query) -> Result<Page, StoreError>;
 
     /// Makes one change by compare-and-set, with its event, and advances the epoch.
     ///
-    /// A row that is revoked is never changed. A change that expects a version must find it. A
-    /// presenting token must be live and of its version. Advances `version` and
-    /// `changed_sequence` by one, in commit order. A cascading revocation also revokes, in the
-    /// same step, every unrevoked token that was minted by the token, and by those.
+    /// Must decide in that step, in this order: whether the token is there; whether it is revoked,
+    /// since a revoked row is never changed; whether it has the version that the change expects;
+    /// whether the presenting token is live and of its version, as for an insert. A refusal
+    /// changes nothing. Advances `version` and `changed_sequence` by one, in commit order. A
+    /// cascading revocation must also revoke, in the same step, every unrevoked token that was
+    /// minted by the token, and by those, whoever owns it.
     ///
     /// # Errors
     ///
@@ -95,9 +103,9 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     async fn apply(&self, change: &Change) -> Result<Applied, StoreError>;
 
     /// Revokes every unrevoked token that a filter selects, in one step, with one event and one
-    /// epoch, except the one given; returns how many there were.
+    /// epoch (even if there was none), except the one given; returns which they were.
     ///
-    /// A token that is inserted at the same time is either revoked or was inserted afterwards.
+    /// A token that is inserted at the same time must be revoked or inserted afterwards.
     ///
     /// # Errors
     ///
@@ -122,9 +130,9 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Deactivates, reactivates or deletes an owner, with its event, and advances the epoch.
     ///
-    /// Deactivating must change no token. Deleting must revoke them all in the same step.
-    /// Reactivating a deleted owner begins its next generation. Setting what is set already
-    /// changes nothing and succeeds.
+    /// Deactivating must change no token. Deleting must revoke them all in the same step, ended
+    /// as the event says. Leaving deletion, whether to active or to deactivated, begins the next
+    /// generation. Setting what is set already changes nothing and succeeds.
     ///
     /// # Errors
     ///
@@ -149,8 +157,9 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`].
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Forgets tokens that were revoked or expired before an instant, at most `limit` of them,
-    /// and returns how many. Must not forget a token whose minted tokens are still there.
+    /// Forgets tokens that were revoked or had expired before an instant, whichever came first, at
+    /// most `limit` of them, and returns how many. Must not forget a token whose minted tokens are
+    /// still there.
     ///
     /// Nothing else ever removes a row. Events stay.
     ///

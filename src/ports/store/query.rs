@@ -147,7 +147,7 @@ pub enum Order {
     Expires,
     /// By number, the order of insertion.
     Number,
-    /// By owner.
+    /// By owner, in the order of the bytes of their ids.
     Owner,
 }
 

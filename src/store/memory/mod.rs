@@ -83,6 +83,9 @@ impl TokenStore for MemoryStore {
     }
 
     async fn insert(&self, insert: Insert) -> Result<Inserted, StoreError> {
+        if insert.record.realm != self.name {
+            return Err(StoreError::Corrupt(format!("a row of realm {}", insert.record.realm)));
+        }
         Ok(self.locked().insert(insert))
     }
 

@@ -217,9 +217,9 @@ impl Realm {
     pub(super) fn prune(&mut self, dead_before: DateTime<Utc>, limit: u32) -> u64 {
         let parents: HashSet<TokenId> =
             self.rows.values().filter_map(|record| record.parent).collect();
-        let is_dead = |record: &&TokenRecord| match &record.state {
-            State::Revoked(end) => end.at < dead_before,
-            _ => record.validity.expires_at < Expiry::At(dead_before),
+        let is_dead = |record: &&TokenRecord| {
+            record.validity.expires_at < Expiry::At(dead_before)
+                || matches!(&record.state, State::Revoked(end) if end.at < dead_before)
         };
         let dead: Vec<u64> = self
             .rows
@@ -248,6 +248,7 @@ impl Realm {
         self.find(&Lookup::Id(presenter.token)).is_some_and(|found| {
             found.record.version == presenter.version
                 && found.record.state == State::Active
+                && found.record.validity.not_before.is_none_or(|not_before| not_before <= now)
                 && found.record.validity.expires_at > Expiry::At(now)
                 && found.owner.standing == OwnerStanding::Active
                 && found.owner.generation == found.record.owner_generation
