@@ -10,6 +10,9 @@ pub mod ports;
 #[cfg_attr(docsrs, doc(cfg(feature = "service")))]
 pub mod service;
 pub mod store;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 
 pub use crate::core::digest::{Key, Keyring};
 pub use crate::core::error::{IssueError, Refusal};

@@ -1,0 +1,83 @@
+//! Writing down that tokens were used.
+
+use std::net::IpAddr;
+
+use super::harness::{Harness, assert_same_but_usage, race};
+use crate::core::id::TokenId;
+use crate::core::token::Usage;
+use crate::ports::store::Use;
+use crate::testing::sample;
+
+pub(super) fn a_use_moves_forward_only(harness: &Harness<'_>) {
+    let store = harness.store();
+    let id = store.add(sample::record(&sample::owner(1), 1)).id;
+    for (at, expected) in [(20, 20), (10, 20), (21, 21), (21, 21)] {
+        store.mark_used(&[used(id, at, 1)]);
+        assert_eq!(store.row(id).usage.last_at, Some(sample::after(expected)));
+    }
+    // In one batch, in no order; and a gathering of uses without a time takes none away.
+    store.mark_used(&[used(id, 30, 1), used(id, 40, 1), used(id, 35, 1)]);
+    store.mark_used(&[Use { token: id, usage: Usage::new(None, None, 1) }]);
+    assert_eq!(store.row(id).usage.last_at, Some(sample::after(40)));
+}
+
+pub(super) fn the_address_goes_with_the_latest_use(harness: &Harness<'_>) {
+    let store = harness.store();
+    let id = store.add(sample::record(&sample::owner(1), 1)).id;
+    for (at, last) in [(20, 20), (10, 20), (30, 30)] {
+        store.mark_used(&[used(id, at, 1)]);
+        assert_eq!(store.row(id).usage.last_from, Some(address(last)));
+    }
+    store.mark_used(&[used(id, 40, 1), used(id, 35, 1)]);
+    assert_eq!(store.row(id).usage.last_from, Some(address(40)));
+    let from_nowhere = Usage::new(Some(sample::after(50)), None, 1);
+    store.mark_used(&[Use { token: id, usage: from_nowhere }]);
+    assert_eq!(store.row(id).usage.last_from, None);
+}
+
+pub(super) fn counts_of_uses_add_up(harness: &Harness<'_>) {
+    let store = harness.store();
+    let rows = store.add_many(&sample::owner(1), 0..2);
+    store.mark_used(&[used(rows[0].id, 20, 2), used(rows[1].id, 20, 5), used(rows[0].id, 10, 3)]);
+    store.mark_used(&[used(rows[0].id, 10, 4)]);
+    store.mark_used(&[]);
+    assert_eq!(store.row(rows[0].id).usage.count, 9);
+    assert_eq!(store.row(rows[1].id).usage.count, 5);
+}
+
+pub(super) fn no_use_is_lost_under_contention(harness: &Harness<'_>) {
+    let store = harness.store();
+    let id = store.add(sample::record(&sample::owner(1), 1)).id;
+    let marked = race(|n| store.mark_used(&[used(id, i64::try_from(n).expect("few"), 2)])).len();
+    let usage = store.row(id).usage;
+    assert_eq!(usage.count, marked as u64 * 2);
+    assert_eq!(usage.last_at, Some(sample::after(marked as i64 - 1)));
+}
+
+pub(super) fn a_use_is_no_change(harness: &Harness<'_>) {
+    let store = harness.store();
+    let row = store.add(sample::record(&sample::owner(1), 1));
+    let before = (store.epoch(), store.all_events(), store.owner(&row.owner));
+    store.mark_used(&[used(row.id, 20, 1)]);
+    assert_same_but_usage(&store.row(row.id), &row);
+    assert_eq!((store.epoch(), store.all_events(), store.owner(&row.owner)), before);
+}
+
+pub(super) fn a_use_of_an_unknown_token_is_skipped(harness: &Harness<'_>) {
+    let store = harness.store();
+    let id = store.add(sample::record(&sample::owner(1), 1)).id;
+    let unknown = sample::record(&sample::owner(1), 2).id;
+    store.mark_used(&[used(unknown, 20, 1), used(id, 20, 1), used(unknown, 30, 1)]);
+    assert_eq!(store.row(id).usage, used(id, 20, 1).usage);
+    assert!(store.try_found(unknown).is_none());
+}
+
+/// A use at this second, from an address that tells which second it was.
+fn used(token: TokenId, second: i64, count: u64) -> Use {
+    let usage = Usage::new(Some(sample::after(second)), Some(address(second)), count);
+    Use { token, usage }
+}
+
+fn address(second: i64) -> IpAddr {
+    IpAddr::from([192, 0, 2, u8::try_from(second).expect("a small number")])
+}

@@ -1,0 +1,9 @@
+//! The store in memory keeps every law of `TokenStore`.
+
+use keyfob::store::memory::MemoryStore;
+use keyfob::testing::{block_on, sample};
+
+keyfob::store_laws! {
+    fresh = { let store = MemoryStore::new(sample::realm()); move |realm| store.in_realm(realm) },
+    block_on = block_on,
+}
