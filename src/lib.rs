@@ -1,7 +1,63 @@
-//! Personal access tokens for chat servers.
+//! Personal access tokens for chat servers: issue, hash, verify, scope, deactivate, rotate, revoke.
+//!
+//! ```
+//! use keyfob::store::memory::MemoryStore;
+//! use keyfob::{Access, Actor, By, Format, Grant, IssueRequest, Keyring, OwnerId, ReadWrite, Rules, Tokens};
+//!
+//! # keyfob::testing::block_on(async {
+//! let rules = Rules::new(Format::new("hello")?, Keyring::unkeyed());
+//! let tokens = Tokens::<ReadWrite>::new(MemoryStore::default(), rules);
+//!
+//! let request = IssueRequest::new(OwnerId::new("alice")?, Grant::Full);
+//! let (secret, token) = tokens.issue(request, By::Host(&Actor::host())).await?;
+//! let verified = tokens.authenticate(secret.expose_secret(), &Access::needing(&ReadWrite::Read)).await?;
+//! assert_eq!(tokens.owner_of(&verified), Some(&token.owner));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Begin with the [quick start](guide::quick_start).
+//!
+//! # The parts
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`core`] | words, and pure functions of them: what is decided, and when |
+//! | [`ports`] | the traits that stores, clocks and hosts implement |
+//! | `service` | [`Tokens`], which puts it together |
+//! | [`store`] | stores |
+//! | `http`, `wire` | bearer tokens on requests, and APIs about tokens |
+//! | `testing` | what a host's own tests need |
+//! | [`guide`] | prose |
+//!
+//! # What it is not
+//!
+//! Not OAuth, not a session framework, not JWT, not a user database. It hashes no passwords and
+//! takes no token from a query string.
+//!
+//! # Features
+//!
+//! `memory`, `os` and `service` are on by default; `tokio`, `tracing`, `http`, `axum`, `native` and
+//! `testing` are not. None changes what is there without it. Without any, the tree holds no
+//! runtime, no server and no database.
+//!
+//! # Public dependencies
+//!
+//! A breaking release of one of these is one of ours.
+//!
+//! | crate | where |
+//! |---|---|
+//! | `async-trait` 0.1, `chrono` 0.4, `ipnet` 2, `serde` 1 | everywhere |
+//! | `rand` 0.10 | the generator argument of the pure functions |
+//! | `zeroize` 1 | texts that hold secrets |
+//! | `http` 1, `tower-layer` 0.3, `tower-service` 0.3 | feature `http` |
+//! | `axum` 0.8 | feature `axum` |
+//! | `utoipa` 6 | feature `native` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod core;
+pub mod guide;
 #[cfg(feature = "os")]
 #[cfg_attr(docsrs, doc(cfg(feature = "os")))]
 pub mod os;
@@ -34,3 +90,7 @@ pub use crate::ports::store::{StoreError, TokenStore};
 #[cfg(feature = "service")]
 #[cfg_attr(docsrs, doc(cfg(feature = "service")))]
 pub use crate::service::{Builder, By, Tokens, error::AuthenticateError, verified::Verified};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

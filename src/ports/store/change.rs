@@ -231,7 +231,7 @@ pub struct EventQuery {
     pub owner: Option<OwnerId>,
     /// After this sequence number; zero for all.
     pub after: u64,
-    /// How many at the most; 1 to [`Query::LARGEST_PAGE`].
+    /// How many at the most; 1 to [`Query::LARGEST_PAGE`](super::Query::LARGEST_PAGE).
     pub limit: u32,
 }
 

@@ -1,0 +1,25 @@
+//! Prose: how to begin, what is promised, and why things are as they are.
+
+/// From nothing to authenticated requests.
+#[doc = include_str!("quick_start.md")]
+pub mod quick_start {}
+
+/// Keeping tokens in a store of your own.
+#[doc = include_str!("writing_a_store.md")]
+pub mod writing_a_store {}
+
+/// What a revocation promises, and what it does not.
+#[doc = include_str!("revocation.md")]
+pub mod revocation {}
+
+/// Who attacks, how, and what stands in the way.
+#[doc = include_str!("threat_model.md")]
+pub mod threat_model {}
+
+/// What each field of a token's row and each method of a store is for.
+#[doc = include_str!("the_record.md")]
+pub mod the_record {}
+
+/// What was decided, and why.
+#[doc = include_str!("decisions.md")]
+pub mod decisions {}
