@@ -129,10 +129,12 @@ pub fn narrow<T: Token + ?Sized, S: Scope>(
         patch.grant = Some(grant.names()).filter(|names| names != token.grant());
     }
     if let Some(at) = narrowing.expires_at {
-        let (validity, expires_at) = (token.validity(), Expiry::At(rounded_down(at)));
-        if expires_at > validity.expires_at {
+        let validity = token.validity();
+        if Expiry::At(rounded_down(at)) > validity.expires_at {
             return Err(LifecycleError::Wider { field: "expires_at" });
         }
+        // An end in the past is an end now.
+        let expires_at = Expiry::At(rounded_down(at.max(now))).min(validity.expires_at);
         patch.validity =
             Some(Validity::new(validity.not_before, expires_at)).filter(|v| *v != validity);
     }

@@ -155,10 +155,6 @@ impl<S: Scope> Index<S> {
         }
         let key = Key::of(id);
         let words = digest.to_words();
-        // Two readers that missed at the same time fill the same secret once.
-        if self.table.find(key, words).is_some() {
-            return;
-        }
         let entry = Entry {
             digest: words,
             deadline: hit.deadline,
@@ -167,7 +163,10 @@ impl<S: Scope> Index<S> {
             owner: hit.owner,
             class: hit.class,
         };
-        if let Some((place, evicted)) = self.table.put(key, &entry) {
+        // It may be there: filled by another reader, or past a deadline that is later now.
+        if let Some((slot, _)) = self.table.find(key, words) {
+            slot.write(key, &entry);
+        } else if let Some((place, evicted)) = self.table.put(key, &entry) {
             if let Some(owner) = evicted {
                 writer.forget_place(owner, place);
             }
