@@ -70,6 +70,14 @@ pub struct Presenter {
     pub version: u64,
 }
 
+impl Presenter {
+    /// The token that this row is of, as the row is now.
+    #[must_use]
+    pub const fn of(record: &TokenRecord) -> Self {
+        Self { token: record.id, version: record.version }
+    }
+}
+
 /// The fields that a [`Change`] sets; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]

@@ -15,6 +15,7 @@ pub mod issue;
 pub mod lifecycle;
 pub mod owner;
 pub mod policy;
+mod record;
 pub mod rotation;
 pub mod scope;
 pub mod secret;

@@ -9,7 +9,8 @@ use super::error::{IssueError, RotateError};
 use super::event::{Actor, Event, EventKind};
 use super::format::PresentedToken;
 use super::issue::{Lifetime, expiry};
-use super::policy::Rules;
+use super::policy::{Minting, Rules};
+use super::scope::Scope;
 use super::secret::TokenSecret;
 use super::time::rounded_down;
 use super::token::{Expiry, Previous, State, TokenRecord, Validity};
@@ -118,6 +119,36 @@ pub fn rotate<R: TryCryptoRng + ?Sized>(
     let event = Event::new(EventKind::TokenRotated, by, now).about(record.id, record.owner.clone());
     let change = Change::new(record.id, patch, event).expecting(record.version);
     Ok(Rotated { secret: drawn.text, change })
+}
+
+/// Whether the holder of one token may be shown a new secret of another, or of the same one.
+///
+/// That is no less than issuing it: a token whose kind issues nothing renews itself at the most,
+/// one that issues within its own bounds also what it minted, and neither gives a longer life; one
+/// that issues as its owner reaches as far as its own grant does.
+///
+/// # Errors
+///
+/// [`IssueError::MintingForbidden`] or [`IssueError::GrantExceeded`].
+pub fn may_rotate<S: Scope>(
+    presented: &TokenRecord,
+    record: &TokenRecord,
+    rotation: Rotation,
+    rules: &Rules,
+) -> Result<(), IssueError> {
+    let (itself, renewed) = (record.id == presented.id, rotation.lifetime.is_some());
+    let allowed = match rules.policy.of(&presented.kind).minting {
+        Minting::AsOwner => true,
+        Minting::Forbidden => itself && !renewed,
+        Minting::Within => (itself || record.parent == Some(presented.id)) && !renewed,
+    };
+    if !allowed {
+        return Err(IssueError::MintingForbidden);
+    }
+    // A row whose scopes are all unknown grants nothing.
+    let (own, target) = (presented.grant.read::<S>(), record.grant.read::<S>());
+    let covered = target.is_none_or(|target| own.is_some_and(|own| own.covers(&target)));
+    covered.then_some(()).ok_or(IssueError::GrantExceeded)
 }
 
 /// Makes the digest of a token anew under the keyring's current key, when its secret is at hand.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::constraints::Constraints;
-use super::digest::{Digest, Keyring, StoredDigest, UnknownKey};
+use super::digest::{Digest, StoredDigest};
 use super::event::Actor;
 use super::id::{Kind, Note, OwnerId, RealmId, ScopeName, TokenId, TokenName};
 use super::scope::Grant;
@@ -104,45 +104,6 @@ pub struct TokenRecord {
     pub usage: Usage,
     /// Counts the changes: what compare-and-set compares.
     pub version: u64,
-}
-
-impl TokenRecord {
-    /// Whether the row is what was once written for this id, owner and kind.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownKey`] when the keyring lacks the key that the row was written with.
-    pub fn is_intact(&self, keyring: &Keyring) -> Result<bool, UnknownKey> {
-        Ok(self.bound(keyring)?.matches(self.binding))
-    }
-
-    /// Ties the row to what it says now.
-    ///
-    /// An importer calls it on rows that it makes; everything else does it by itself.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownKey`] when the keyring lacks the key of the row's digest.
-    pub fn bind(&mut self, keyring: &Keyring) -> Result<(), UnknownKey> {
-        self.binding = self.bound(keyring)?;
-        Ok(())
-    }
-
-    fn bound(&self, keyring: &Keyring) -> Result<Digest, UnknownKey> {
-        let previous = self.previous.as_ref().map(|previous| previous.digest.digest);
-        keyring.bind(
-            self.digest.key.as_ref(),
-            &[
-                self.id.as_bytes(),
-                self.realm.as_str().as_bytes(),
-                self.owner.as_str().as_bytes(),
-                &self.owner_generation.to_be_bytes(),
-                self.kind.as_str().as_bytes(),
-                self.digest.digest.as_bytes(),
-                previous.as_ref().map_or(&[][..], |digest| digest.as_bytes()),
-            ],
-        )
-    }
 }
 
 impl Token for TokenRecord {

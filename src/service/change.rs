@@ -217,7 +217,7 @@ impl<S: Scope> Inner<S> {
     {
         let actor = self.actor(by)?;
         for _ in 0..TRIES {
-            let presenter = self.presenter(by).await?;
+            let presenter = self.presented(by).await?.as_ref().map(Presenter::of);
             let row = self.reach(id, by).await?;
             let Some(change) = decide(&row, actor.clone(), self.clock.now())? else {
                 return Ok(row);
@@ -230,13 +230,12 @@ impl<S: Scope> Inner<S> {
         Err(contended())
     }
 
-    /// The presenting token as the store holds it now, to be found so again.
-    pub(super) async fn presenter(&self, by: By<'_>) -> Result<Option<Presenter>, ChangeFailure> {
+    /// The presenting token, if there is one, as the store holds it now.
+    pub(super) async fn presented(&self, by: By<'_>) -> Result<Option<TokenRecord>, ChangeFailure> {
         match by {
             By::Host(_) => Ok(None),
             By::Token { verified, .. } => {
-                let token = self.find_again(verified).await?.map_err(ChangeFailure::Presenter)?;
-                Ok(Some(Presenter { token: token.id, version: token.version }))
+                self.find_again(verified).await?.map(Some).map_err(ChangeFailure::Presenter)
             }
         }
     }

@@ -51,8 +51,7 @@ impl<S: Scope> Tokens<S> {
         insert.quota = quota;
         insert.unique_name = unique_name;
         insert.idempotency_key = idempotency_key;
-        insert.presenter =
-            presented.map(|token| Presenter { token: token.id, version: token.version });
+        insert.presenter = presented.as_ref().map(Presenter::of);
         match inner.store.insert(insert).await? {
             Inserted::Stored(record, _) => {
                 inner.tell(&issued.event);

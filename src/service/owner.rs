@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use crate::core::change::Presenter;
 use crate::core::event::{Event, EventKind};
 use crate::core::id::{Note, OwnerId};
 use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::scope::Scope;
-use crate::ports::store::{OwnerChange, Touched};
+use crate::ports::store::{OwnerChange, OwnerSet, Touched};
+use crate::service::change::{TRIES, contended};
 use crate::service::error::ChangeFailure;
 use crate::service::{By, Tokens};
 
@@ -79,19 +81,25 @@ impl<S: Scope> Tokens<S> {
         if !inner.may_reach(by, owner) {
             return Err(ChangeFailure::Missing);
         }
-        if standing == OwnerStanding::Active {
-            // Gives something back: whoever asks must still be somebody.
-            inner.presenter(by).await?;
+        for _ in 0..TRIES {
+            let now = inner.clock.now();
+            let event = Event::new(kind, actor.clone(), now).about_owner(owner.clone());
+            let event = event.because(why.clone());
+            let mut change = OwnerChange::new(owner.clone(), standing, now, event);
+            if standing == OwnerStanding::Active {
+                // Gives something back: whoever asks must still be somebody in that same step.
+                change.presenter = inner.presented(by).await?.as_ref().map(Presenter::of);
+            }
+            let guard = inner.index.begin_change(&Touched::Owner(owner.clone()));
+            let set = inner.store.set_owner(&change).await?;
+            guard.ended(&HashSet::new());
+            if let OwnerSet::Done(done) = set {
+                if done.changed {
+                    inner.tell(&change.event);
+                }
+                return Ok(done.state);
+            }
         }
-        let now = inner.clock.now();
-        let event = Event::new(kind, actor, now).about_owner(owner.clone()).because(why);
-        let change = OwnerChange::new(owner.clone(), standing, now, event);
-        let guard = inner.index.begin_change(&Touched::Owner(owner.clone()));
-        let changed = inner.store.set_owner(&change).await?;
-        guard.ended(&HashSet::new());
-        if changed.changed {
-            inner.tell(&change.event);
-        }
-        Ok(changed.state)
+        Err(contended())
     }
 }

@@ -1,7 +1,9 @@
 //! Rotating tokens.
 
+use crate::core::change::Presenter;
+use crate::core::error::RotateError;
 use crate::core::id::TokenId;
-use crate::core::rotation::{Rotation, rotate};
+use crate::core::rotation::{Rotation, may_rotate, rotate};
 use crate::core::scope::Scope;
 use crate::core::secret::TokenSecret;
 use crate::core::token::TokenRecord;
@@ -14,7 +16,8 @@ impl<S: Scope> Tokens<S> {
     /// Gives a token a new secret; returns it, to be shown once, and the row.
     ///
     /// The replaced secret goes on working for the overlap, and not beyond the expiry it had. A
-    /// caller that presents a token is judged anew, in the step that stores the new secret.
+    /// caller that presents a token is judged anew, in the step that stores the new secret, and
+    /// gets no more out of it than it could issue.
     ///
     /// # Errors
     ///
@@ -28,11 +31,16 @@ impl<S: Scope> Tokens<S> {
         let inner = &*self.inner;
         let actor = inner.actor(by)?;
         for _ in 0..TRIES {
-            let presenter = inner.presenter(by).await?;
+            let presented = inner.presented(by).await?;
             let row = inner.reach(id, by).await?;
+            if let Some(presented) = &presented {
+                may_rotate::<S>(presented, &row, rotation, &inner.rules)
+                    .map_err(RotateError::from)?;
+            }
             let mut generator = Generator(&*inner.entropy);
             let now = inner.clock.now();
             let rotated = rotate(&row, rotation, actor.clone(), &inner.rules, now, &mut generator)?;
+            let presenter = presented.as_ref().map(Presenter::of);
             let change = rotated.change.presented_by(presenter);
             if let Some(row) = inner.apply(&change, &row.owner).await? {
                 return Ok((rotated.secret, row));

@@ -147,6 +147,8 @@ pub struct OwnerChange {
     pub standing: OwnerStanding,
     /// When it was decided.
     pub at: DateTime<Utc>,
+    /// The token that asks for a reactivation, to be found live again in the same step.
+    pub presenter: Option<Presenter>,
     /// What to write into the audit log with it.
     pub event: Event,
 }
@@ -160,8 +162,18 @@ impl OwnerChange {
         at: DateTime<Utc>,
         event: Event,
     ) -> Self {
-        Self { owner, standing, at, event }
+        Self { owner, standing, at, presenter: None, event }
     }
+}
+
+/// What became of an [`OwnerChange`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OwnerSet {
+    /// The owner is as asked.
+    Done(OwnerChanged),
+    /// The presenting token is no longer what it was.
+    PresenterChanged,
 }
 
 /// What an [`OwnerChange`] did.

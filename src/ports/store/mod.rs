@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 pub use self::change::{
     Applied, EventQuery, Insert, Inserted, Invalidations, MassRevocation, OwnerChange,
-    OwnerChanged, Revoked, StoredEvent, Touched, Use,
+    OwnerChanged, OwnerSet, Revoked, StoredEvent, Touched, Use,
 };
 pub use self::query::{Cursor, Filter, Order, Page, Query, Start, StateName};
 use crate::core::change::Change;
@@ -130,6 +130,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Deactivates, reactivates or deletes an owner, with its event, and advances the epoch.
     ///
+    /// A presenting token must be live and of its version, as for an insert, by the change's `at`.
     /// Deactivating must change no token. Deleting must revoke them all in the same step, ended
     /// as the event says. Leaving deletion, whether to active or to deactivated, begins the next
     /// generation. Setting what is set already changes nothing and succeeds.
@@ -137,7 +138,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`].
-    async fn set_owner(&self, change: &OwnerChange) -> Result<OwnerChanged, StoreError>;
+    async fn set_owner(&self, change: &OwnerChange) -> Result<OwnerSet, StoreError>;
 
     /// What changed after an epoch, and the store's time, from one snapshot.
     ///

@@ -19,7 +19,7 @@ use crate::core::id::{OwnerId, RealmId};
 use crate::core::owner::OwnerState;
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
-    OwnerChange, OwnerChanged, Page, Query, Revoked, StoreError, StoredEvent, TokenStore, Use,
+    OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent, TokenStore, Use,
 };
 
 /// A store in memory, bound to one realm. Clones are handles on the same realm.
@@ -114,7 +114,7 @@ impl TokenStore for MemoryStore {
         Ok(self.locked().owner(owner))
     }
 
-    async fn set_owner(&self, change: &OwnerChange) -> Result<OwnerChanged, StoreError> {
+    async fn set_owner(&self, change: &OwnerChange) -> Result<OwnerSet, StoreError> {
         Ok(self.locked().set_owner(change))
     }
 

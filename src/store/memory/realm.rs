@@ -12,7 +12,7 @@ use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::{Ended, Expiry, State, TokenRecord};
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Filter, Found, Insert, Inserted, Invalidations, Lookup,
-    MassRevocation, OwnerChange, OwnerChanged, Query, Revoked, StoredEvent, Touched, Use,
+    MassRevocation, OwnerChange, OwnerChanged, OwnerSet, Query, Revoked, StoredEvent, Touched, Use,
 };
 
 #[derive(Default)]
@@ -49,16 +49,15 @@ impl Realm {
         }
         let same_kind =
             Filter::of_owner(record.owner.clone()).of_kind(record.kind.clone()).unrevoked();
-        let siblings = self.select(&same_kind);
-        if insert.unique_name && siblings.iter().any(|sibling| sibling.name == record.name) {
+        if insert.unique_name && self.select(&same_kind).iter().any(|row| row.name == record.name) {
             return Inserted::NameTaken;
         }
-        let live = siblings.iter().filter(|sibling| sibling.validity.expires_at > Expiry::At(now));
-        if insert
-            .quota
-            .is_some_and(|quota| live.count() >= usize::try_from(quota).unwrap_or(usize::MAX))
-        {
-            return Inserted::QuotaReached;
+        if let Some(quota) = insert.quota {
+            let siblings = self.select(&same_kind).into_iter();
+            let live = siblings.filter(|row| row.validity.expires_at > Expiry::At(now)).count();
+            if live >= usize::try_from(quota).unwrap_or(usize::MAX) {
+                return Inserted::QuotaReached;
+            }
         }
         let digest = digest_key(&record.digest);
         if self.by_id.contains_key(&record.id) || self.by_digest.contains_key(&digest) {
@@ -170,10 +169,13 @@ impl Realm {
         self.owners.get(owner).copied().unwrap_or(OwnerState::unheard_of())
     }
 
-    pub(super) fn set_owner(&mut self, change: &OwnerChange) -> OwnerChanged {
+    pub(super) fn set_owner(&mut self, change: &OwnerChange) -> OwnerSet {
+        if !self.is_presented(change.presenter, change.at) {
+            return OwnerSet::PresenterChanged;
+        }
         let before = self.owner(&change.owner);
         if before.standing == change.standing {
-            return OwnerChanged::new(before, self.epoch, false);
+            return OwnerSet::Done(OwnerChanged::new(before, self.epoch, false));
         }
         let mut state = before;
         state.standing = change.standing;
@@ -189,7 +191,7 @@ impl Realm {
             self.revoke(&tokens, &end);
         }
         let epoch = self.advance(Touched::Owner(change.owner.clone()), change.event.clone());
-        OwnerChanged::new(self.owner(&change.owner), epoch, true)
+        OwnerSet::Done(OwnerChanged::new(self.owner(&change.owner), epoch, true))
     }
 
     pub(super) fn invalidations(&self, since: Epoch) -> Invalidations {

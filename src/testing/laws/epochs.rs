@@ -1,13 +1,14 @@
 //! Epochs: who has seen one has seen every change up to it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::harness::{
-    Harness, RACERS, Subject, done, race, stored, to_name, to_none, to_revoked, to_standing,
+    Harness, RACERS, Subject, done, race, set, stored, to_name, to_none, to_revoked, to_standing,
 };
 use crate::core::id::TokenId;
 use crate::core::owner::OwnerStanding;
-use crate::core::token::TokenRecord;
 use crate::ports::store::{Epoch, Filter, Touched};
 use crate::testing::sample;
 
@@ -18,13 +19,13 @@ fn mutate(store: &Subject<'_>) -> Vec<(Epoch, TokenId)> {
     let child = store.add_child(&row, 1);
     let child_inserted = store.epoch();
     let (_, renamed, _) = done(store.apply(&to_name(&row, "renamed")));
-    let blocked = store.set_owner(&to_standing(&owner, OwnerStanding::Deactivated));
-    let unblocked = store.set_owner(&to_standing(&owner, OwnerStanding::Active));
+    let blocked = set(store.set_owner(&to_standing(&owner, OwnerStanding::Deactivated)));
+    let unblocked = set(store.set_owner(&to_standing(&owner, OwnerStanding::Active)));
     let (_, revoked, cascaded) = done(store.apply(&to_revoked(&row).cascading()));
     let other = store.add(sample::record(&sample::owner(2), 0));
     let other_inserted = store.epoch();
     let mass = store.revoke_all(&to_none(Filter::default()));
-    let deleted = store.set_owner(&to_standing(&owner, OwnerStanding::Deleted));
+    let deleted = set(store.set_owner(&to_standing(&owner, OwnerStanding::Deleted)));
     vec![
         (inserted, row.id),
         (child_inserted, child.id),
@@ -130,7 +131,16 @@ pub(super) fn a_look_up_is_of_one_snapshot(harness: &Harness<'_>) {
     let store = harness.store();
     let row = store.add(sample::record(&sample::owner(1), 1));
     let start = store.epoch();
-    let finished = AtomicBool::new(false);
+    let (finished, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // Not before somebody has looked again, so that looks and changes meet.
+    let wait_for_looks = || {
+        let seen = looks.load(Ordering::SeqCst);
+        let waited = (0..100_000).find(|_| {
+            thread::park_timeout(Duration::from_micros(50));
+            looks.load(Ordering::SeqCst) > seen
+        });
+        waited.expect("somebody looks");
+    };
     // Each turn renames the token, then turns its owner's standing over: two epochs.
     let outcomes = race(|n| {
         if n > 3 {
@@ -138,13 +148,22 @@ pub(super) fn a_look_up_is_of_one_snapshot(harness: &Harness<'_>) {
         }
         if n > 0 {
             let mut seen = Vec::new();
-            while !finished.load(Ordering::SeqCst) && seen.len() < 1000 {
+            while !finished.load(Ordering::SeqCst) {
                 seen.push(store.found(row.id));
+                looks.fetch_add(1, Ordering::SeqCst);
             }
             return seen;
         }
-        write_turns(&store, &row);
-        finished.store(true, Ordering::SeqCst);
+        // Also where a change fails the law, since the others would look for ever.
+        let _finish = OnDrop(|| finished.store(true, Ordering::SeqCst));
+        for turn in 0..16 {
+            wait_for_looks();
+            done(store.apply(&to_name(&row, &format!("turn {turn}"))));
+            wait_for_looks();
+            let standing =
+                if turn % 2 == 0 { OwnerStanding::Deactivated } else { OwnerStanding::Active };
+            assert!(store.set_standing(&row.owner, standing).changed);
+        }
         Vec::new()
     });
     assert_eq!(outcomes.len(), RACERS);
@@ -156,11 +175,10 @@ pub(super) fn a_look_up_is_of_one_snapshot(harness: &Harness<'_>) {
     }
 }
 
-fn write_turns(store: &Subject<'_>, row: &TokenRecord) {
-    for turn in 0..32 {
-        done(store.apply(&to_name(row, &format!("turn {turn}"))));
-        let standing =
-            if turn % 2 == 0 { OwnerStanding::Deactivated } else { OwnerStanding::Active };
-        assert!(store.set_standing(&row.owner, standing).changed);
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }

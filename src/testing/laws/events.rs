@@ -104,7 +104,7 @@ pub(super) fn events_are_read_on_from_where_one_stopped(harness: &Harness<'_>) {
     let (mut read, mut after): (Vec<StoredEvent>, u64) = (Vec::new(), 0);
     loop {
         let next = store.events(&EventQuery::after(after, 4));
-        assert!(next.len() <= 4);
+        assert!(next.len() <= 4 && next.iter().all(|stored| stored.sequence > after));
         let Some(last) = next.last() else {
             break;
         };

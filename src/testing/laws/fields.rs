@@ -116,8 +116,15 @@ pub(super) fn grants_survive(harness: &Harness<'_>) {
     survives(
         harness,
         &[&|r| r.grant = Grant::Full, &|r| r.grant = only(&["write", "read"]), &|r| {
-            r.grant =
-                only(&["a:scope,that@nobody:knows{any}more", "READ", "Read", &longest, "full", "*"])
+            r.grant = only(&[
+                "read",
+                "a:scope,that@nobody:knows{any}more",
+                "READ",
+                "Read",
+                &longest,
+                "full",
+                "*",
+            ])
         }],
     );
 }

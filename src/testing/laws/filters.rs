@@ -159,7 +159,7 @@ pub(super) fn a_filter_selects_what_fits_in_every_respect(harness: &Harness<'_>)
     let store = harness.store();
     let parent = store.add(sample::record(&sample::owner(2), 0));
     // Each row but the first differs from the filter in one respect.
-    let rows = rows(&store, 10, |n, row| {
+    let rows = rows(&store, 11, |n, row| {
         row.name = "backup".parse().expect("a name");
         row.parent = Some(parent.id);
         match n {
@@ -171,10 +171,11 @@ pub(super) fn a_filter_selects_what_fits_in_every_respect(harness: &Harness<'_>)
             6 => row.validity.expires_at = Expiry::At(sample::after(10)),
             7 => row.validity.expires_at = Expiry::Never,
             8 => row.created_at = sample::after(-1),
+            9 => row.created_at = sample::after(1),
             _ => {}
         }
     });
-    store.deactivate(&rows[9]);
+    store.deactivate(&rows[10]);
     let filter = Filter {
         owner: None,
         owners: Some(vec![sample::owner(1), sample::owner(3)]),

@@ -16,8 +16,8 @@ use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::{Ended, Previous, State, TokenRecord};
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Filter, Found, Insert, Inserted, Invalidations, Lookup,
-    MassRevocation, OwnerChange, OwnerChanged, Page, Query, Revoked, StoreError, StoredEvent,
-    TokenStore, Use,
+    MassRevocation, OwnerChange, OwnerChanged, OwnerSet, Page, Query, Revoked, StoreError,
+    StoredEvent, TokenStore, Use,
 };
 use crate::testing::sample;
 
@@ -85,7 +85,7 @@ impl Subject<'_> {
         revoke_all(revocation: &MassRevocation) -> Revoked;
         mark_used(uses: &[Use]) -> ();
         owner(owner: &OwnerId) -> OwnerState;
-        set_owner(change: &OwnerChange) -> OwnerChanged;
+        set_owner(change: &OwnerChange) -> OwnerSet;
         invalidations(since: Epoch) -> Invalidations;
         events(query: &EventQuery) -> Vec<StoredEvent>;
     }
@@ -173,7 +173,7 @@ impl Subject<'_> {
 
     #[track_caller]
     pub(super) fn set_standing(&self, owner: &OwnerId, standing: OwnerStanding) -> OwnerChanged {
-        self.set_owner(&to_standing(owner, standing))
+        set(self.set_owner(&to_standing(owner, standing)))
     }
 
     #[track_caller]
@@ -326,4 +326,13 @@ fn bits(stored: &StoredDigest) -> (DigestScheme, Option<KeyId>, [u8; 32]) {
 pub(super) fn by_digest(record: &TokenRecord) -> Lookup {
     let StoredDigest { scheme, key, digest } = record.digest.clone();
     Lookup::Digest { scheme, key, digest }
+}
+
+/// What was done to an owner.
+#[track_caller]
+pub(super) fn set(answer: OwnerSet) -> OwnerChanged {
+    match answer {
+        OwnerSet::Done(changed) => changed,
+        OwnerSet::PresenterChanged => panic!("a change of an owner was refused"),
+    }
 }

@@ -1,6 +1,6 @@
 //! Owners: whether their tokens work, and which life of their id this is.
 
-use super::harness::{Harness, assert_same, done, stored, to_name, to_none, to_standing};
+use super::harness::{Harness, assert_same, done, set, stored, to_name, to_none, to_standing};
 use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::State;
 use crate::ports::store::{Filter, Inserted};
@@ -80,7 +80,7 @@ pub(super) fn deleting_an_owner_revokes_all_its_tokens(harness: &Harness<'_>) {
     store.deactivate(&rows[1]);
     let revoked = store.revoke(&rows[2]);
     let change = to_standing(&owner, OwnerStanding::Deleted);
-    let changed = store.set_owner(&change);
+    let changed = set(store.set_owner(&change));
     for row in [&rows[0], &rows[1], &rows[3]] {
         let found = store.row(row.id);
         match &found.state {
@@ -130,7 +130,7 @@ pub(super) fn setting_a_standing_twice_changes_nothing(harness: &Harness<'_>) {
         let before = store.state(&owner);
         let mut again = to_standing(&owner, standing);
         again.at = sample::after(99);
-        let second = store.set_owner(&again);
+        let second = set(store.set_owner(&again));
         assert!(!second.changed);
         assert_eq!((second.state, second.epoch), (first.state, first.epoch));
         assert_eq!(store.state(&owner), before);

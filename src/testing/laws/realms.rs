@@ -109,8 +109,8 @@ pub(super) fn limits_are_counted_in_one_realm(harness: &Harness<'_>) {
 
 pub(super) fn a_key_belongs_to_its_realm(harness: &Harness<'_>) {
     let (here, there) = (harness.store(), harness.store_in(other_realm()));
-    for (store, n) in [(&here, 1), (&there, 2)] {
-        let insert = sample::insert(record_in(store.realm(), n));
+    for (store, realm, n) in [(&here, sample::realm(), 1), (&there, other_realm(), 2)] {
+        let insert = sample::insert(record_in(&realm, n));
         let idempotency_key = IdempotencyKey::new("one request").ok();
         stored(store.insert(Insert { idempotency_key, ..insert }));
     }
