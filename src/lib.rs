@@ -58,6 +58,9 @@
 
 pub mod core;
 pub mod guide;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 #[cfg(feature = "os")]
 #[cfg_attr(docsrs, doc(cfg(feature = "os")))]
 pub mod os;
@@ -69,6 +72,9 @@ pub mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+#[cfg(feature = "native")]
+#[cfg_attr(docsrs, doc(cfg(feature = "native")))]
+pub mod wire;
 
 pub use crate::core::digest::{Key, Keyring};
 pub use crate::core::error::{IssueError, Refusal};

@@ -1,0 +1,115 @@
+//! What the layer judges with, and hands on to those behind it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, Uri};
+
+use crate::core::scope::{Grant, Scope};
+use crate::core::verify::Access;
+use crate::http::answer::{Answers, Denial};
+use crate::http::bearer::Presented;
+use crate::http::layer::{ClientAddress, Credentials, Evidence};
+use crate::ports::directory::{AccountKey, Directory, DirectoryError};
+use crate::service::Tokens;
+use crate::service::error::AuthenticateError;
+use crate::service::verified::Verified;
+
+#[derive(Clone, Debug)]
+pub(super) struct Gate<S: Scope> {
+    pub(super) tokens: Tokens<S>,
+    pub(super) answers: Answers,
+    pub(super) directory: Option<Arc<dyn Directory>>,
+    pub(super) strict: bool,
+}
+
+impl<S: Scope> Gate<S> {
+    /// `None` means that only the store can tell.
+    pub(super) fn judge_now(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        address: Option<IpAddr>,
+    ) -> Option<Result<Credentials, Denial>> {
+        let text = match Presented::read(headers, uri.query()) {
+            Err(error) => return Some(Err(Denial::InvalidRequest(error))),
+            Ok(Presented::Absent) => return Some(Ok(Credentials::Absent)),
+            Ok(Presented::OtherScheme) => return Some(Ok(Credentials::OtherScheme)),
+            Ok(Presented::Bearer(_)) if self.strict => return None,
+            Ok(Presented::Bearer(text)) => text,
+        };
+        let access = Access::any().from(address);
+        self.tokens.authenticate_now(text.expose_secret(), &access).map(verdict)
+    }
+
+    pub(super) fn evidence(self: &Arc<Self>, credentials: Credentials) -> Evidence<S> {
+        Evidence { credentials, gate: Arc::clone(self) }
+    }
+
+    pub(super) async fn judge(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        address: Option<IpAddr>,
+    ) -> Result<Credentials, Denial> {
+        let text = match Presented::read(headers, uri.query()) {
+            Err(error) => return Err(Denial::InvalidRequest(error)),
+            Ok(Presented::Absent) => return Ok(Credentials::Absent),
+            Ok(Presented::OtherScheme) => return Ok(Credentials::OtherScheme),
+            Ok(Presented::Bearer(text)) => text.expose_secret(),
+        };
+        let access = Access::any().from(address);
+        verdict(if self.strict {
+            self.tokens.authenticate_strict(text, &access).await
+        } else {
+            self.tokens.authenticate(text, &access).await
+        })
+    }
+
+    /// What the owner of a token may do now: everything, as far as a host without a directory
+    /// says; `None` for nothing.
+    pub(super) async fn rights(
+        &self,
+        verified: &Verified,
+    ) -> Result<Option<Grant<S>>, DirectoryError> {
+        let Some(directory) = &self.directory else {
+            return Ok(Some(Grant::Full));
+        };
+        let Some(owner) = self.tokens.owner_of(verified) else {
+            return Ok(None);
+        };
+        let Some(account) = directory.account(&AccountKey::Id(owner.clone())).await? else {
+            return Ok(None);
+        };
+        Ok(directory.rights(&account).await?.read())
+    }
+}
+
+fn verdict(judged: Result<Verified, AuthenticateError>) -> Result<Credentials, Denial> {
+    match judged {
+        Ok(verified) => Ok(Credentials::Token(verified)),
+        Err(AuthenticateError::NotOurs) => Ok(Credentials::NotOurs),
+        Err(AuthenticateError::Refused(refusal)) => Err(Denial::of(refusal, None)),
+        Err(AuthenticateError::Unavailable(_)) => Err(Denial::Unavailable),
+    }
+}
+
+pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
+    if let Some(ClientAddress(address)) = extensions.get() {
+        return Some(*address);
+    }
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::ConnectInfo(peer)) =
+        extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()
+    {
+        return Some(peer.ip());
+    }
+    None
+}
+
+/// Hides the header from whoever prints the request later on.
+pub(super) fn conceal(headers: &mut HeaderMap) {
+    let values = headers.iter_mut().filter(|(name, _)| *name == AUTHORIZATION);
+    values.for_each(|(_, value)| value.set_sensitive(true));
+}

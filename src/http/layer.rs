@@ -1,0 +1,333 @@
+//! Judging what a request presents, before anybody serves it.
+
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::core::error::Refusal;
+use crate::core::scope::{Grant, Scope};
+use crate::http::answer::{Answers, Denial};
+use crate::http::gate::{Gate, client_address, conceal};
+use crate::ports::directory::Directory;
+use crate::service::Tokens;
+use crate::service::verified::Verified;
+
+/// Judges the bearer token of each request, and leaves [`Evidence`] in its extensions.
+///
+/// | what the request presents | what happens |
+/// |---|---|
+/// | no `Authorization` header | passed on, [`Credentials::Absent`] |
+/// | another scheme's credentials | passed on, [`Credentials::OtherScheme`] |
+/// | a bearer token without a prefix of this host | passed on, [`Credentials::NotOurs`] |
+/// | a token of this host that is accepted | passed on, [`Credentials::Token`] |
+/// | a token of this host that is refused, for whatever reason | 401, the same bytes each time |
+/// | what cannot be read one way | 400 |
+/// | a token of this host, while the store cannot be asked | 503 with `Retry-After` |
+///
+/// It does so on every route that it stands before, public ones included: a request that meant to
+/// authenticate is not served as somebody else's, or as nobody's. A route that must work whatever
+/// the header says, such as a login, stands outside of the layer.
+///
+/// A token in use costs no allocation but the box that `http`'s extensions keep the evidence in.
+/// The header is marked sensitive, so that `Debug` of it hides the token from then on.
+pub struct BearerLayer<S: Scope> {
+    gate: Arc<Gate<S>>,
+}
+
+impl<S: Scope> BearerLayer<S> {
+    /// A layer that asks this service, and answers in the default realm.
+    #[must_use]
+    pub fn new(tokens: Tokens<S>) -> Self {
+        let gate = Gate { tokens, answers: Answers::default(), directory: None, strict: false };
+        Self { gate: Arc::new(gate) }
+    }
+
+    /// With these answers.
+    #[must_use]
+    pub fn with_answers(self, answers: Answers) -> Self {
+        let gate = Gate { answers, ..Arc::unwrap_or_clone(self.gate) };
+        Self { gate: Arc::new(gate) }
+    }
+
+    /// With the host's accounts: what a route needs must then be granted to the token *and* be
+    /// something that its owner may do now.
+    #[must_use]
+    pub fn with_directory(self, directory: Arc<dyn Directory>) -> Self {
+        let gate = Gate { directory: Some(directory), ..Arc::unwrap_or_clone(self.gate) };
+        Self { gate: Arc::new(gate) }
+    }
+
+    /// Asking the store about every token, whatever this process knows of it.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        let gate = Gate { strict: true, ..Arc::unwrap_or_clone(self.gate) };
+        Self { gate: Arc::new(gate) }
+    }
+
+    /// The service that it asks.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens<S> {
+        &self.gate.tokens
+    }
+
+    /// The answers that it gives.
+    #[must_use]
+    pub fn answers(&self) -> &Answers {
+        &self.gate.answers
+    }
+
+    /// Evidence for a token that the host found elsewhere and has authenticated itself, to be put
+    /// into the extensions of the request.
+    #[must_use]
+    pub fn evidence(&self, verified: Verified) -> Evidence<S> {
+        self.gate.evidence(Credentials::Token(verified))
+    }
+}
+
+impl<S: Scope> Clone for BearerLayer<S> {
+    fn clone(&self) -> Self {
+        Self { gate: Arc::clone(&self.gate) }
+    }
+}
+
+impl<S: Scope> fmt::Debug for BearerLayer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerLayer").field("gate", &self.gate).finish()
+    }
+}
+
+impl<S: Scope, V> Layer<V> for BearerLayer<S> {
+    type Service = BearerService<S, V>;
+
+    fn layer(&self, inner: V) -> BearerService<S, V> {
+        BearerService { gate: Arc::clone(&self.gate), inner }
+    }
+}
+
+/// What a request presents, and whom to ask about it: an extension of the request.
+///
+/// A request without it has not been through the layer, which is not the same as a request
+/// without a token.
+pub struct Evidence<S: Scope> {
+    pub(super) credentials: Credentials,
+    pub(super) gate: Arc<Gate<S>>,
+}
+
+impl<S: Scope> Evidence<S> {
+    /// What the request presents.
+    #[must_use]
+    pub const fn credentials(&self) -> Credentials {
+        self.credentials
+    }
+
+    /// The service that judged it.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens<S> {
+        &self.gate.tokens
+    }
+
+    /// The answers that go with it.
+    #[must_use]
+    pub fn answers(&self) -> &Answers {
+        &self.gate.answers
+    }
+
+    /// The accepted token.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::NoCredentials`] or, for a bearer token that nobody took, [`Denial::InvalidToken`].
+    pub const fn token(&self) -> Result<Verified, Denial> {
+        match self.credentials {
+            Credentials::Absent | Credentials::OtherScheme => Err(Denial::NoCredentials),
+            Credentials::NotOurs => Err(Denial::InvalidToken),
+            Credentials::Token(verified) => Ok(verified),
+        }
+    }
+
+    /// Whether the accepted token may do this: whether it is granted to the token, and whether
+    /// the owner may do it now, if the layer was given a directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`token`](Evidence::token), [`Denial::InsufficientScope`] and
+    /// [`Denial::Unavailable`].
+    pub async fn permits(&self, needed: &S) -> Result<Verified, Denial> {
+        let verified = self.token()?;
+        let tokens = &self.gate.tokens;
+        let refused = |refusal| Denial::of(refusal, Some(&needed.name()));
+        // What the token was never granted costs the host no question.
+        tokens.permits(&verified, needed, &Grant::Full).map_err(refused)?;
+        let rights = self.gate.rights(&verified).await.map_err(|_| Denial::Unavailable)?;
+        let rights = rights.ok_or(Refusal::ScopeMissing).map_err(refused)?;
+        tokens.permits(&verified, needed, &rights).map_err(refused)?;
+        Ok(verified)
+    }
+}
+
+impl<S: Scope> Clone for Evidence<S> {
+    fn clone(&self) -> Self {
+        Self { credentials: self.credentials, gate: Arc::clone(&self.gate) }
+    }
+}
+
+impl<S: Scope> fmt::Debug for Evidence<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evidence").field("credentials", &self.credentials).finish_non_exhaustive()
+    }
+}
+
+/// What a request presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "whoever reads it must decide about each")]
+pub enum Credentials {
+    /// Nothing.
+    Absent,
+    /// A bearer token of somebody else's, for the host's own authentication to read.
+    NotOurs,
+    /// Well-formed credentials of another scheme, for the host's own authentication to read.
+    OtherScheme,
+    /// A token of this host that was accepted.
+    Token(Verified),
+}
+
+/// Where a request comes from, as the host has found it: an extension of the request.
+///
+/// Without it the layer takes the peer's address from axum's `ConnectInfo<SocketAddr>`, with the
+/// `axum` feature. It never reads `Forwarded` or `X-Forwarded-For`: anybody can send those, and
+/// only the host knows which of its proxies wrote them. A token that is bound to networks is
+/// refused where neither is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it is an address")]
+pub struct ClientAddress(pub IpAddr);
+
+/// What [`BearerLayer`] makes of a service.
+pub struct BearerService<S: Scope, V> {
+    gate: Arc<Gate<S>>,
+    inner: V,
+}
+
+impl<S: Scope, V: Clone> Clone for BearerService<S, V> {
+    fn clone(&self) -> Self {
+        Self { gate: Arc::clone(&self.gate), inner: self.inner.clone() }
+    }
+}
+
+impl<S: Scope, V> fmt::Debug for BearerService<S, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerService").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+impl<S, V, Q, P> Service<Request<Q>> for BearerService<S, V>
+where
+    S: Scope,
+    V: Service<Request<Q>, Response = Response<P>> + Clone + Send + 'static,
+    V::Future: Send,
+    Q: Send + 'static,
+    P: From<String> + 'static,
+{
+    type Response = Response<P>;
+    type Error = V::Error;
+    type Future = BearerFuture<V::Future, Response<P>, V::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), V::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        conceal(request.headers_mut());
+        let (headers, uri) = (request.headers(), request.uri());
+        let address = client_address(request.extensions());
+        let stage = match self.gate.judge_now(headers, uri, address) {
+            Some(Ok(credentials)) => {
+                request.extensions_mut().insert(self.gate.evidence(credentials));
+                Stage::Serving { future: self.inner.call(request) }
+            }
+            Some(Err(denial)) => {
+                Stage::Answered { response: Some(self.gate.answers.response(&denial)) }
+            }
+            None => {
+                // The service that was found ready goes with the request; a clone of it may not be.
+                let next = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, next);
+                let asking = Box::pin(ask(Arc::clone(&self.gate), inner, request, address));
+                Stage::Asking { asking }
+            }
+        };
+        BearerFuture { stage }
+    }
+}
+
+/// The path that must ask the store.
+async fn ask<S, V, Q, P>(
+    gate: Arc<Gate<S>>,
+    mut inner: V,
+    request: Request<Q>,
+    address: Option<IpAddr>,
+) -> Result<Response<P>, V::Error>
+where
+    S: Scope,
+    V: Service<Request<Q>, Response = Response<P>> + Send,
+    V::Future: Send,
+    Q: Send,
+    P: From<String>,
+{
+    // Taken apart, since a request's body need not be shareable between threads.
+    let (mut parts, body) = request.into_parts();
+    match gate.judge(&parts.headers, &parts.uri, address).await {
+        Ok(credentials) => {
+            parts.extensions.insert(gate.evidence(credentials));
+            inner.call(Request::from_parts(parts, body)).await
+        }
+        Err(denial) => Ok(gate.answers.response(&denial)),
+    }
+}
+
+pin_project! {
+    /// The future of a [`BearerService`].
+    pub struct BearerFuture<F, R, E> {
+        #[pin]
+        stage: Stage<F, R, E>,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F, R, E> {
+        Answered { response: Option<R> },
+        Asking { asking: Pin<Box<dyn Future<Output = Result<R, E>> + Send>> },
+        Serving { #[pin] future: F },
+    }
+}
+
+impl<F: Future<Output = Result<R, E>>, R, E> Future for BearerFuture<F, R, E> {
+    type Output = Result<R, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().stage.project() {
+            // Polled again after it was done, it never wakes; nobody may do that.
+            StageProjection::Answered { response } => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
+            }
+            StageProjection::Asking { asking } => {
+                Poll::Ready(ready!(asking.as_mut().poll(context)))
+            }
+            StageProjection::Serving { future } => future.poll(context),
+        }
+    }
+}
+
+impl<F, R, E> fmt::Debug for BearerFuture<F, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,33 @@
+//! Tokens on HTTP: reading what a request presents, judging it, and answering as RFC 6750 says.
+//!
+//! [`BearerLayer`] stands before a service and leaves [`Evidence`] in each request; on axum,
+//! `Routes` declares what each route needs and `Authenticated` hands the evidence to a handler.
+//!
+//! The layer sees one connection: the address that it judges by is the peer's, unless the host
+//! has put a [`ClientAddress`] there. Which proxies are to be believed is for the host to say.
+
+mod answer;
+mod bearer;
+#[cfg(feature = "axum")]
+mod extract;
+mod gate;
+mod layer;
+#[cfg(feature = "axum")]
+mod routes;
+#[cfg(feature = "axum")]
+mod survey;
+
+pub use self::answer::{Answers, Denial, Problem};
+pub use self::bearer::{BearerError, BearerText, MAX_TOKEN_LENGTH, Presented};
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use self::extract::{Authenticated, Denied};
+pub use self::layer::{
+    BearerFuture, BearerLayer, BearerService, ClientAddress, Credentials, Evidence,
+};
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use self::routes::{Declared, Need, Routes, guard};
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use self::survey::{Unguarded, unguarded_routes};
