@@ -1,0 +1,5 @@
+//! Token routes for the host's router, one face for each product whose clients are to be served.
+
+#[cfg(feature = "native")]
+#[cfg_attr(docsrs, doc(cfg(feature = "native")))]
+pub mod native;
