@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) listen: String,
+    pub(crate) accounts: Option<PathBuf>,
+    pub(crate) outbox: Option<PathBuf>,
+    pub(crate) secret_key: Option<PathBuf>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Help,
+    Serve(Arguments),
+}
+
+pub(crate) const HELP: &str = "\
+A small chat server whose tokens are keyfob's.
+
+Usage: chat_server [OPTIONS]
+
+  --listen ADDR         where to listen; default 127.0.0.1:8065, port 0 picks a free one
+  --store URL           where tokens are kept; default and only choice for now: memory:
+  --accounts FILE       accounts and settings, as JSON; default: a few demo accounts
+  --outbox DIR          where mail is to be put
+  --secret-key FILE     keys for digests, one `key-id:hex` line each, the first is current;
+                        made if absent; default with memory: is a fresh key for this process
+  --trusted-proxy CIDR  whose X-Forwarded-For counts; may be given several times
+  --help                prints this
+";
+
+/// Reads the arguments behind the program's name.
+///
+/// # Errors
+///
+/// A sentence that names the argument.
+pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {
+    let mut read = Read::default();
+    let mut arguments = arguments.map(|argument| {
+        argument.into_string().map_err(|argument| format!("{argument:?} is not UTF-8"))
+    });
+    while let Some(argument) = arguments.next() {
+        let argument = argument?;
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument.as_str(), None),
+        };
+        if matches!(name, "--help" | "-h") && value.is_none() {
+            return Ok(Command::Help);
+        }
+        if !OPTIONS.contains(&name) {
+            return Err(format!("there is no option {name}; --help lists those that there are"));
+        }
+        let value = match value {
+            Some(value) => value,
+            None => arguments.next().ok_or_else(|| format!("{name} needs a value"))??,
+        };
+        if value.is_empty() {
+            return Err(format!("{name} needs a value"));
+        }
+        read.take(name, value)?;
+    }
+    Ok(Command::Serve(Arguments {
+        listen: read.listen.unwrap_or_else(|| "127.0.0.1:8065".to_owned()),
+        accounts: read.accounts.map(PathBuf::from),
+        outbox: read.outbox.map(PathBuf::from),
+        secret_key: read.secret_key.map(PathBuf::from),
+        trusted_proxies: read.trusted_proxies,
+    }))
+}
+
+const OPTIONS: [&str; 6] =
+    ["--listen", "--store", "--accounts", "--outbox", "--secret-key", "--trusted-proxy"];
+
+#[derive(Default)]
+struct Read {
+    listen: Option<String>,
+    store: Option<String>,
+    accounts: Option<String>,
+    outbox: Option<String>,
+    secret_key: Option<String>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Read {
+    fn take(&mut self, name: &str, value: String) -> Result<(), String> {
+        let place = match name {
+            "--listen" => &mut self.listen,
+            "--store" => {
+                is_known_store(&value)?;
+                &mut self.store
+            }
+            "--accounts" => &mut self.accounts,
+            "--outbox" => &mut self.outbox,
+            "--secret-key" => &mut self.secret_key,
+            _ => {
+                self.trusted_proxies.push(network(name, &value)?);
+                return Ok(());
+            }
+        };
+        match place.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(format!("{name} is given twice")),
+        }
+    }
+}
+
+fn is_known_store(url: &str) -> Result<(), String> {
+    // What follows the scheme may hold a password, and is not repeated.
+    match url.split_once(':') {
+        Some(("memory", "")) => Ok(()),
+        Some((scheme @ ("sqlite" | "postgres" | "postgresql"), _)) => {
+            Err(format!("--store {scheme}: is not there yet; use memory:"))
+        }
+        _ => Err("--store is none that this server knows; use memory:".to_owned()),
+    }
+}
+
+fn network(name: &str, value: &str) -> Result<IpNet, String> {
+    let address = || value.parse::<IpAddr>().map(IpNet::from);
+    value
+        .parse()
+        .or_else(|_| address())
+        .map_err(|_| format!("{name} {value:?} is no network such as 10.0.0.0/8"))
+}

@@ -1,0 +1,191 @@
+//! A small chat server whose authentication is keyfob and nothing else.
+//!
+//! ```text
+//! cargo run --release --example chat_server -- --help
+//! ```
+//!
+//! It owns what a host owns (accounts, passwords, messages, a page) and takes the rest from the
+//! library through its public API: every token, and every verdict about one.
+
+mod accounts;
+mod accounts_file;
+mod arguments;
+mod attempts;
+mod forwarded;
+mod greeting;
+mod keys;
+mod messages;
+mod page;
+mod passwords;
+mod people;
+mod routes;
+mod serve;
+mod settings;
+mod sign_in;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use keyfob::http::Answers;
+use keyfob::os::TokioTimer;
+use keyfob::store::memory::MemoryStore;
+use keyfob::wire::native::{Native, Needs};
+use keyfob::{Format, Keyring, Kind, ReadWrite, Rules, Tokens};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use tracing_subscriber::EnvFilter;
+
+use crate::accounts::Accounts;
+use crate::accounts_file::AccountsFile;
+use crate::arguments::{Arguments, Command};
+use crate::attempts::Attempts;
+use crate::greeting::DemoAccounts;
+use crate::messages::Messages;
+use crate::passwords::Passwords;
+
+/// What the routes share.
+#[derive(Debug)]
+struct Host {
+    accounts: Arc<Accounts>,
+    attempts: Attempts,
+    messages: Messages,
+    passwords: Arc<Passwords>,
+    tokens: Tokens<ReadWrite>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let ended = match arguments::read(std::env::args_os().skip(1)) {
+        Ok(Command::Help) => {
+            let _ = io::stdout().write_all(arguments::HELP.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Ok(Command::Serve(arguments)) => run(arguments).await,
+        Err(what) => Err(what),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            let _ = writeln!(io::stderr(), "chat_server: {what}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Starts, serves until a signal says to stop, and writes down what is left.
+///
+/// All that can fail is read and tried before anything is made, so that a start that fails leaves
+/// nothing behind.
+async fn run(arguments: Arguments) -> Result<(), String> {
+    log();
+    let (accounts, demo) = accounts(arguments.accounts.as_deref())?;
+    if let Some(outbox) = arguments.outbox.filter(|outbox| outbox.exists() && !outbox.is_dir()) {
+        return Err(format!("--outbox {}: it is no directory", outbox.display()));
+    }
+    let key_file = arguments.secret_key.as_deref();
+    let keyring = key_file.map_or_else(|| keys::fresh().map(Some), keys::read)?;
+    let listen = |error: io::Error| format!("--listen {}: {error}", arguments.listen);
+    let listener = TcpListener::bind(&arguments.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let stop = stop_signal().map_err(|error| format!("signals cannot be awaited: {error}"))?;
+    let keyring = match (keyring, key_file) {
+        (Some(keyring), _) => keyring,
+        (None, Some(path)) => keys::make(path)?,
+        (None, None) => keys::fresh()?,
+    };
+
+    let tokens = Tokens::<ReadWrite>::new(MemoryStore::default(), rules(keyring)?);
+    let accounts = Arc::new(accounts);
+    accounts.seed(&tokens).await?;
+    let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+    let answers = Answers::new("chat").map_err(|error| error.to_string())?;
+    let native = Native::new(tokens.clone(), Arc::<Accounts>::clone(&accounts), needs);
+    let native = native.with_answers(answers);
+    let passwords = Arc::new(Passwords::new().map_err(|error| error.to_string())?);
+    let host = Host {
+        attempts: Attempts::new(Arc::clone(tokens.clock())),
+        messages: Messages::default(),
+        passwords: Arc::clone(&passwords),
+        tokens: tokens.clone(),
+        accounts: Arc::clone(&accounts),
+    };
+    let router = routes::router(Arc::new(host), &native);
+
+    greeting::print(address, demo.as_ref());
+    let own = accounts.all().filter_map(|entry| entry.password.clone()).collect();
+    tokio::spawn(async move { passwords.digest_all(own).await });
+    tokio::spawn(tokens.clone().upkeep(Arc::new(TokioTimer::new())));
+    tokio::spawn(forget_dead_tokens(tokens.clone()));
+    serve::serve(listener, router, arguments.trusted_proxies.into(), stop).await;
+    if timeout(LAST_WORDS, tokens.flush_usage()).await.is_err() {
+        tracing::warn!("the last uses of some tokens were not written down");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Log lines go to standard error: those that `RUST_LOG` asks for, and else what an operator
+/// wants to see.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
+    lines.with_env_filter(filter).init();
+}
+
+fn accounts(path: Option<&Path>) -> Result<(Accounts, Option<DemoAccounts>), String> {
+    let Some(path) = path else {
+        let file = AccountsFile::parse(include_str!("demo_accounts.json"))?;
+        let demo = DemoAccounts::of(&file);
+        return Ok((Accounts::new(file)?, Some(demo)));
+    };
+    let named = |what: String| format!("the accounts file {}: {what}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+    let accounts = AccountsFile::parse(&text).and_then(Accounts::new).map_err(named)?;
+    Ok((accounts, None))
+}
+
+/// Sessions last 12 hours and make tokens as their owner does. Personal tokens make none: what a
+/// stolen one could do ends with it.
+fn rules(keyring: Keyring) -> Result<Rules, String> {
+    let format = Format::new("chatpat").and_then(|format| format.with("chatses", Kind::session()));
+    Ok(Rules::new(format.map_err(|error| error.to_string())?, keyring))
+}
+
+/// Resolves when the server is to stop.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Tokens that have been dead for a month are of no interest to anybody.
+async fn forget_dead_tokens(tokens: Tokens<ReadWrite>) {
+    loop {
+        sleep(FORGET_EVERY).await;
+        let now = tokens.clock().now();
+        let Some(long_ago) = now.checked_sub_signed(REMEMBERED_FOR) else { continue };
+        if let Err(error) = tokens.store().prune(long_ago, FORGOTTEN_AT_ONCE).await {
+            tracing::warn!(%error, "dead tokens were not forgotten");
+        }
+    }
+}
+
+const REMEMBERED_FOR: TimeDelta = TimeDelta::days(30);
+
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+const FORGOTTEN_AT_ONCE: u32 = 1000;
+
+/// With the three seconds that requests have to finish, it stays below five.
+const LAST_WORDS: Duration = Duration::from_secs(1);

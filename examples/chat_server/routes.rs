@@ -1,0 +1,96 @@
+//! All that this server answers to, and how long it may take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Json, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use keyfob::ReadWrite;
+use keyfob::http::{Authenticated, Need, Problem, Routes, guard};
+use keyfob::wire::native::Native;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use crate::messages::Message;
+use crate::{Host, page, people, sign_in};
+
+/// Everything, with what each route needs.
+pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
+    let own: Routes<ReadWrite, Arc<Host>> = Routes::new()
+        .get("/", Need::Public, page::html)
+        .get("/page.css", Need::Public, page::style)
+        .get("/page.js", Need::Public, page::script)
+        .post("/login", Need::Public, sign_in::sign_in)
+        .get("/accounts", Need::Scope(ReadWrite::Read), people::list)
+        .get("/messages", Need::Scope(ReadWrite::Read), read)
+        .post("/messages", Need::Scope(ReadWrite::Write), post);
+    let routes = own.with_state(host).merge(native.routes());
+    let declared = routes.declared();
+    guard(&declared, routes.into_router(native.layer()))
+        .fallback(unknown)
+        .method_not_allowed_fallback(other_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(in_time))
+}
+
+/// What is said in the channel, oldest first.
+#[derive(Serialize)]
+struct Said {
+    messages: Vec<Message>,
+}
+
+/// Something to say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saying {
+    text: String,
+}
+
+async fn read(State(host): State<Arc<Host>>) -> impl IntoResponse {
+    Json(Said { messages: host.messages.all() })
+}
+
+async fn post(
+    State(host): State<Arc<Host>>,
+    caller: Authenticated<ReadWrite>,
+    saying: Result<Json<Saying>, JsonRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let Json(Saying { text }) = saying.map_err(|rejection| {
+        Problem::new(rejection.status(), "invalid_body", "this takes JSON with a text")
+    })?;
+    // The route's need was judged with the account at hand, so it is there.
+    let author = host.accounts.of(caller.owner()).map(|entry| entry.account.username.clone());
+    let now = host.tokens.clock().now();
+    let message = host.messages.post(author.unwrap_or_default(), text, now).map_err(|error| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_text", error.to_string())
+            .about(Some("text"))
+    })?;
+    Ok((StatusCode::CREATED, Json(message)))
+}
+
+async fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
+}
+
+async fn other_method() -> Problem {
+    let detail = "this is not what can be done here";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// No request takes longer, whatever it waits for: its own body, the store, or its turn.
+async fn in_time(request: Request, next: Next) -> Response {
+    timeout(LONGEST_REQUEST, next.run(request)).await.unwrap_or_else(|_| {
+        let detail = "this took too long; try again";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).into_response()
+    })
+}
+
+/// Less than the ten seconds that are promised, to leave time for the answer.
+const LONGEST_REQUEST: Duration = Duration::from_secs(9);
+
+/// A message whose every byte is escaped is 24 000 bytes of JSON.
+const LARGEST_BODY: usize = 64 * 1024;

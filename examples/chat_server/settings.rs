@@ -1,0 +1,150 @@
+//! The settings of the accounts file. Each has a default, and a wrong one ends the start.
+
+use serde::Deserialize;
+
+/// How the server behaves.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    mattermost: MattermostSettings,
+    rocketchat: RocketchatSettings,
+    zitadel: ZitadelSettings,
+    awx: AwxSettings,
+    revocation_bound_ms: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct MattermostSettings {
+    enable_user_access_tokens: bool,
+    maximum_personal_access_token_lifetime_days: u32,
+    token_format: TokenFormat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RocketchatSettings {
+    wire: RocketchatWire,
+    two_factor_enabled: bool,
+    remember_for_seconds: u32,
+    password_fallback: bool,
+    email_code_seconds: u32,
+    max_email_attempts: u32,
+    on_deactivation: OnDeactivation,
+    token_format: TokenFormat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ZitadelSettings {
+    default_limit: u32,
+    max_limit: u32,
+    token_format: TokenFormat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AwxSettings {
+    access_token_expire_seconds: u64,
+    allow_oauth2_for_external_users: bool,
+    token_format: TokenFormat,
+}
+
+/// What newly issued tokens look like on a product's face.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TokenFormat {
+    Native,
+    Product,
+}
+
+#[derive(Debug, Deserialize)]
+enum RocketchatWire {
+    #[serde(rename = "8")]
+    Eight,
+    #[serde(rename = "legacy")]
+    Legacy,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OnDeactivation {
+    Keep,
+    Wipe,
+}
+
+impl Settings {
+    /// # Errors
+    ///
+    /// A sentence that names the field.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let within = |field: &str, value: u32, least: u32, most: u32| {
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(format!("settings.{field}: {value} is not within {least} to {most}"))
+            }
+        };
+        let zitadel = &self.zitadel;
+        within("zitadel.max_limit", zitadel.max_limit, 1, LARGEST_PAGE)?;
+        within("zitadel.default_limit", zitadel.default_limit, 1, zitadel.max_limit)?;
+        // Below, nodes would ask the store all the time; above, revoking would be no promise.
+        within("revocation_bound_ms", self.revocation_bound_ms, 200, 30_000)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mattermost: MattermostSettings::default(),
+            rocketchat: RocketchatSettings::default(),
+            zitadel: ZitadelSettings::default(),
+            awx: AwxSettings::default(),
+            revocation_bound_ms: 2000,
+        }
+    }
+}
+
+impl Default for MattermostSettings {
+    fn default() -> Self {
+        Self {
+            enable_user_access_tokens: true,
+            maximum_personal_access_token_lifetime_days: 0,
+            token_format: TokenFormat::Native,
+        }
+    }
+}
+
+impl Default for RocketchatSettings {
+    fn default() -> Self {
+        Self {
+            wire: RocketchatWire::Eight,
+            two_factor_enabled: true,
+            remember_for_seconds: 1800,
+            password_fallback: true,
+            email_code_seconds: 3600,
+            max_email_attempts: 5,
+            on_deactivation: OnDeactivation::Keep,
+            token_format: TokenFormat::Native,
+        }
+    }
+}
+
+impl Default for ZitadelSettings {
+    fn default() -> Self {
+        Self { default_limit: 100, max_limit: 1000, token_format: TokenFormat::Native }
+    }
+}
+
+impl Default for AwxSettings {
+    fn default() -> Self {
+        Self {
+            access_token_expire_seconds: 31_536_000_000,
+            allow_oauth2_for_external_users: false,
+            token_format: TokenFormat::Native,
+        }
+    }
+}
+
+/// No store reads larger pages.
+const LARGEST_PAGE: u32 = keyfob::ports::store::Query::LARGEST_PAGE;

@@ -1,0 +1,733 @@
+//! The example chat server as its users meet it: over TCP, byte by byte, until it is stopped.
+//!
+//! `cargo test` builds the example before it runs this; so does `cargo build --examples`.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails where it panics, in its helpers too, and waits for another process"
+)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+#[test]
+fn a_token_lives_from_sign_in_to_revocation_and_no_line_tells_its_secret() {
+    let server = Server::start("life", &[], "trace");
+    let session = server.sign_in("bob", PASSWORD);
+    let reading = json!({"name": "reader", "scopes": ["read"]});
+    let made = server.call("POST", "/tokens", &session, Some(&reading)).is(201).json();
+    let (reader, reader_id) = (text(&made["token"]), text(&made["id"]));
+    let writing = json!({"name": "writer", "scopes": ["write"], "expires_in": 3600});
+    let made = server.call("POST", "/tokens", &session, Some(&writing)).is(201);
+    assert_eq!(made.header("cache-control"), Some("no-store"));
+    let (writer, writer_id) = (text(&made.json()["token"]), text(&made.json()["id"]));
+
+    let hello = json!({"text": "hello, wörld"});
+    let posted = server.call("POST", "/messages", &writer, Some(&hello)).is(201).json();
+    assert_eq!(
+        (text(&posted["author"]), text(&posted["text"])),
+        ("bob".into(), "hello, wörld".into())
+    );
+    let said = server.call("GET", "/messages", &reader, None).is(200).json();
+    assert_eq!(said["messages"], json!([posted]));
+    let refused = server.call("POST", "/messages", &reader, Some(&hello)).is(403);
+    assert_eq!(refused.json()["code"], "insufficient_scope");
+    assert!(refused.header("www-authenticate").unwrap().contains(r#"scope="write""#));
+    server.call("POST", "/tokens", &reader, Some(&reading)).is(403);
+    let refused = server.call("POST", "/tokens", &writer, Some(&reading)).is(403);
+    assert_eq!(refused.json()["code"], "minting_forbidden", "a personal token makes no token");
+
+    let listed = server.call("GET", "/tokens?kind=personal", &reader, None).is(200).json();
+    let names: Vec<String> =
+        listed["tokens"].as_array().unwrap().iter().map(|token| text(&token["name"])).collect();
+    assert_eq!(names, ["writer", "reader"]);
+
+    let works = |token: &str| server.call("GET", "/messages", token, None).status;
+    let change = |verb: &str, by: &str| {
+        server.call("POST", &format!("/tokens/{writer_id}/{verb}"), by, None)
+    };
+    change("deactivate", &session).is(200);
+    assert_eq!(works(&writer), 401);
+    change("reactivate", &writer).is(401);
+    change("reactivate", &session).is(200);
+    assert_eq!(works(&writer), 200);
+    let second = text(&change("rotate", &session).is(200).json()["token"]);
+    assert_eq!((works(&writer), works(&second)), (401, 200));
+
+    let administrator = server.sign_in("admin", "the administrator's password");
+    let owner = |verb: &str, by: &str| {
+        server.call("POST", &format!("/owners/{BOB}/{verb}"), by, None).status
+    };
+    assert_eq!(owner("deactivate", &session), 403);
+    assert_eq!(owner("deactivate", &administrator), 200);
+    assert_eq!((works(&second), works(&reader), works(&session)), (401, 401, 401));
+    let wrong = server.try_to_sign_in("bob", PASSWORD).is(401).body;
+    assert_eq!(server.try_to_sign_in("bob", "guess").is(401).body, wrong, "they look the same");
+    assert_eq!(owner("reactivate", &administrator), 200);
+    assert_eq!((works(&second), works(&reader), works(&session)), (200, 200, 200));
+
+    let foreign = format!("/tokens/{reader_id}");
+    let other = server.sign_in("deploy", PASSWORD);
+    server.call("DELETE", &foreign, &other, None).is(404);
+    server.call("DELETE", &foreign, &session, None).is(204);
+    assert_eq!((works(&reader), works(&second)), (401, 200));
+    server.call("DELETE", "/tokens/current", &session, None).is(204);
+    assert_eq!((works(&session), works(&second)), (401, 200));
+
+    let output = server.stop();
+    let lines = [output.stdout, output.stderr].concat();
+    let lines = String::from_utf8(lines).unwrap();
+    assert!(lines.contains(&writer_id), "at `trace` the log tells of tokens by their ids");
+    for secret in [session, reader, writer, second, administrator, other] {
+        let (_, tail) = secret.rsplit_once('_').unwrap();
+        for at in 0..=tail.len() - 8 {
+            assert!(!lines.contains(&tail[at..at + 8]), "a part of a secret in the output");
+        }
+    }
+    for password in [PASSWORD, "the administrator's password", "guess"] {
+        assert!(!lines.contains(password), "a password in the output");
+    }
+}
+
+#[test]
+fn the_first_lines_are_for_programs() {
+    let server = Server::start("first_lines", &[], "info");
+    let address = &server.address;
+    assert_eq!(server.first_lines[0], format!("listening on http://{address}"));
+    let channel = server.first_lines[1].strip_prefix("town-square ").unwrap();
+    assert_eq!(channel.len(), 26);
+    assert!(channel.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+}
+
+#[test]
+fn every_route_that_is_not_public_asks_for_a_token() {
+    let server = Server::start("routes", &[], "info");
+    let routes = [
+        ("GET", "/accounts"),
+        ("GET", "/messages"),
+        ("POST", "/messages"),
+        ("GET", "/tokens"),
+        ("POST", "/tokens"),
+        ("GET", "/tokens/current"),
+        ("DELETE", "/tokens/current"),
+        ("GET", "/tokens/0"),
+        ("PATCH", "/tokens/0"),
+        ("DELETE", "/tokens/0"),
+        ("POST", "/tokens/0/deactivate"),
+        ("POST", "/tokens/0/reactivate"),
+        ("POST", "/tokens/0/rotate"),
+        ("POST", "/owners/0/deactivate"),
+        ("POST", "/owners/0/reactivate"),
+    ];
+    for (method, path) in routes {
+        let refused = server.call(method, path, "", None);
+        assert_eq!(refused.status, 401, "{method} {path}");
+        assert_eq!(refused.header("www-authenticate"), Some(r#"Bearer realm="chat""#));
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    }
+    let described = server.call("GET", "/openapi.json", "", None).is(200).json();
+    assert!(described["paths"]["/tokens"].is_object());
+    assert_eq!(server.call("GET", "/nothing", "", None).is(404).json()["code"], "not_found");
+    let refused = server.call("PUT", "/messages", "", None).is(405);
+    assert_eq!(refused.json()["code"], "method_not_allowed");
+    let session = server.sign_in("bob", PASSWORD);
+    let listed = server.call("GET", "/accounts", &session, None).is(200).json();
+    assert_eq!(listed["accounts"].as_array().unwrap().len(), 1, "others are not shown");
+}
+
+#[test]
+fn headers_that_can_be_read_two_ways_are_refused() {
+    let server = Server::start("headers", &[], "info");
+    let token = server.sign_in("bob", PASSWORD);
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let (head, tail) = token.split_at(20);
+    let long = "a".repeat(1 << 20);
+    let table: &[(&str, Vec<u8>)] = &[
+        ("two headers", format!("{bearer}{bearer}").into()),
+        ("two headers, one empty", format!("{bearer}Authorization:\r\n").into()),
+        ("a folded line", format!("Authorization: Bearer {head}\r\n {tail}\r\n").into()),
+        ("a NUL", format!("Authorization: Bearer {head}\0{tail}\r\n").into()),
+        ("a tab", format!("Authorization: Bearer\t{token}\r\n").into()),
+        ("a tab within", format!("Authorization: Bearer {head}\t{tail}\r\n").into()),
+        ("a byte order mark", format!("Authorization: Bearer \u{feff}{token}\r\n").into()),
+        ("a letter that is not ASCII", format!("Authorization: Bearer {token}ä\r\n").into()),
+        ("a bare line feed", format!("Authorization: Bearer {head}\n{tail}\r\n").into()),
+        ("a mebibyte", format!("Authorization: Bearer {long}\r\n").into()),
+        ("a mebibyte elsewhere", format!("{bearer}X-Long: {long}\r\n").into()),
+        ("a scheme alone", "Authorization: Bearer\r\n".into()),
+        ("nothing but blanks", "Authorization:  \r\n".into()),
+        ("a token without its scheme", format!("Authorization: {token}\r\n").into()),
+        ("another scheme", "Authorization: Basic Ym9iOmJvYg==\r\n".into()),
+        ("two tokens", format!("Authorization: Bearer {token} {token}\r\n").into()),
+        ("a list", format!("Authorization: Bearer {token}, Bearer {token}\r\n").into()),
+        ("a blank before the colon", format!("Authorization : Bearer {token}\r\n").into()),
+        ("half a token", format!("Authorization: Bearer {head}\r\n").into()),
+        ("another case", format!("Authorization: Bearer {}\r\n", token.to_uppercase()).into()),
+    ];
+    for (what, headers) in table {
+        let mut request = b"GET /messages HTTP/1.1\r\nHost: chat\r\nConnection: close\r\n".to_vec();
+        request.extend(headers);
+        request.extend(b"\r\n");
+        if let Some(answer) = server.exchange(&request) {
+            assert!((400..500).contains(&answer.status), "{what}: {}", answer.status);
+            assert!(!answer.body.contains(&token), "{what}");
+        }
+        server.call("GET", "/messages", &token, None).is(200);
+    }
+    for query in ["access_token=x", "a=b&access_token", "%61ccess_token=x"] {
+        server.call("GET", &format!("/messages?{query}"), &token, None).is(400);
+    }
+    server.call("GET", &format!("/?access_token={token}"), "", None).is(400);
+}
+
+#[test]
+fn an_account_with_a_second_factor_gets_no_session() {
+    let server = Server::start("two_factor", &[], "info");
+    let refused = server.try_to_sign_in("tina", PASSWORD).is(503).json();
+    assert_eq!(refused["code"], "second_factor_unavailable");
+    assert_eq!(refused.get("token"), None);
+    let body = json!({"username": "tina", "password": PASSWORD, "code": "123456"});
+    assert_eq!(server.call("POST", "/login", "", Some(&body)).is(503).json().get("token"), None);
+    server.try_to_sign_in("tina", "wrong").is(401);
+    let administrator = server.sign_in("admin", "the administrator's password");
+    let sessions = server.call("GET", &format!("/tokens?owner={TINA}"), &administrator, None);
+    assert_eq!(sessions.is(200).json()["tokens"], json!([]));
+}
+
+#[test]
+fn ten_wrong_passwords_are_enough() {
+    let server = Server::start("attempts", &["--trusted-proxy", "127.0.0.0/8"], "info");
+    let session = server.sign_in("bob", PASSWORD);
+    let attempt = |from: &str, username: &str, password: &str| {
+        let body = json!({"username": username, "password": password}).to_string();
+        let length = body.len();
+        let request = format!(
+            "POST /login HTTP/1.1\r\nHost: chat\r\nConnection: close\r\nX-Forwarded-For: {from}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        server.exchange(request.as_bytes()).expect("an answer")
+    };
+    // Many at once get no more tries than one after the other.
+    thread::scope(|scope| {
+        let tries: Vec<_> =
+            (0..15).map(|_| scope.spawn(|| attempt("192.0.2.1", "bob", "wrong").status)).collect();
+        let mut statuses: Vec<u16> = tries.into_iter().map(|one| one.join().unwrap()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [[401; 10].as_slice(), &[429; 5]].concat());
+    });
+    let refused = attempt("192.0.2.1", "bob", PASSWORD).is(429);
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=301).contains(&seconds), "{seconds}");
+    attempt("198.51.100.1", "bob", PASSWORD).is(429);
+    attempt("192.0.2.1", "deploy", PASSWORD).is(429);
+    attempt("198.51.100.1", "deploy", PASSWORD).is(200);
+    server.call("GET", "/messages", &session, None).is(200);
+
+    // A name that is nobody's is counted like an account.
+    for host in 1..=10 {
+        attempt(&format!("203.0.113.{host}"), "nobody", "wrong").is(401);
+    }
+    attempt("203.0.113.99", "nobody", "wrong").is(429);
+    // A right password of a deactivated account counts for the account, not for the address.
+    for _ in 0..10 {
+        attempt("192.0.2.2", "gone", PASSWORD).is(401);
+    }
+    attempt("192.0.2.3", "gone", PASSWORD).is(429);
+    attempt("192.0.2.2", "deploy", PASSWORD).is(200);
+    // An IPv6 customer has many addresses, and counts as one.
+    for host in 1..=10 {
+        attempt(&format!("2001:db8::{host}"), &format!("name{host}"), "wrong").is(401);
+    }
+    attempt("2001:db8::ffff", "deploy", PASSWORD).is(429);
+    attempt("2001:db8:0:1::1", "deploy", PASSWORD).is(200);
+}
+
+#[test]
+fn only_a_trusted_proxy_says_where_a_request_comes_from() {
+    let office = json!({"name": "office", "scopes": ["read"], "addresses": ["198.51.100.7"]});
+    let table = [
+        (&[][..], "198.51.100.7", 401),
+        (&["127.0.0.1"], "198.51.100.7", 200),
+        (&["127.0.0.1"], "198.51.100.7, 203.0.113.9", 401),
+        (&["127.0.0.1"], "203.0.113.9, 198.51.100.7", 200),
+        (&["127.0.0.1"], "198.51.100.7, 10.0.0.1", 401),
+        (&["127.0.0.0/8", "10.0.0.0/8"], "198.51.100.7, 10.0.0.1", 200),
+        (&["127.0.0.1"], "198.51.100.7, unknown", 401),
+    ];
+    for (proxies, forwarded, expected) in table {
+        let arguments: Vec<&str> = proxies.iter().flat_map(|p| ["--trusted-proxy", p]).collect();
+        let server = Server::start("forwarded", &arguments, "info");
+        let session = server.sign_in("bob", PASSWORD);
+        let made = server.call("POST", "/tokens", &session, Some(&office)).is(201).json();
+        let token = text(&made["token"]);
+        let request = format!(
+            "GET /messages HTTP/1.1\r\nHost: chat\r\nConnection: close\r\n\
+             X-Forwarded-For: {forwarded}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let answer = server.exchange(request.as_bytes()).expect("an answer");
+        assert_eq!(answer.status, expected, "{proxies:?} {forwarded}");
+    }
+}
+
+#[test]
+fn bodies_are_bounded_and_problems_are_named() {
+    let server = Server::start("bodies", &[], "info");
+    let session = server.sign_in("bob", PASSWORD);
+    let post =
+        |text: &str| server.call("POST", "/messages", &session, Some(&json!({"text": text})));
+    post(&"ä".repeat(2000)).is(201);
+    assert_eq!(post(&"a".repeat(4001)).is(422).json()["field"], "text");
+    post("").is(422);
+    post(&"a".repeat(70_000)).is(413);
+    let sent = |path: &str, content_type: &str, body: &str| {
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: chat\r\nConnection: close\r\n\
+             Authorization: Bearer {session}\r\nContent-Type: {content_type}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        let answer = server.exchange(request.as_bytes()).expect("an answer");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{body}");
+        answer.status
+    };
+    assert_eq!(sent("/messages", "text/plain", r#"{"text":"a"}"#), 415);
+    assert_eq!(sent("/messages", "application/json", r#"{"text":"#), 400);
+    assert_eq!(sent("/messages", "application/json", r#"{"text":1}"#), 422);
+    assert_eq!(sent("/messages", "application/json", r#"{"text":"a","to":"b"}"#), 422);
+    assert_eq!(sent("/login", "application/x-www-form-urlencoded", "username=bob"), 415);
+    assert_eq!(sent("/login", "application/json", r#"{"username":"bob"}"#), 422);
+}
+
+#[test]
+fn the_page_runs_no_script_but_its_own() {
+    let server = Server::start("page", &[], "info");
+    for (path, kind) in
+        [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")]
+    {
+        let page = server.call("GET", path, "", None).is(200);
+        assert!(page.header("content-type").unwrap().starts_with(kind));
+        assert_eq!(
+            page.header("content-security-policy"),
+            Some(
+                "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                 base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            )
+        );
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+        for what in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "localStorage",
+            "sessionStorage",
+            "document.cookie",
+            " style=",
+            " onclick=",
+            "<script>",
+        ] {
+            assert!(!page.body.contains(what), "{path} has {what}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_client_is_not_waited_for() {
+    let server = Server::start("slow", &[], "info");
+    let session = server.sign_in("bob", PASSWORD);
+    let bounded = |what: &str, request: String, expected: Option<u16>| {
+        let started = Instant::now();
+        let answer = server.exchange(request.as_bytes());
+        assert_eq!(answer.map(|answer| answer.status), expected, "{what}");
+        assert!(started.elapsed() < Duration::from_secs(12), "{what}: {:?}", started.elapsed());
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| bounded("half a head", "GET / HTTP/1.1\r\nHost".to_owned(), None));
+        scope.spawn(|| bounded("no head", String::new(), None));
+        scope.spawn(|| {
+            let body = format!(
+                "POST /messages HTTP/1.1\r\nHost: chat\r\nConnection: close\r\n\
+                 Authorization: Bearer {session}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 100\r\n\r\n{{"
+            );
+            bounded("half a body", body, Some(503));
+        });
+    });
+    server.call("GET", "/messages", &session, None).is(200);
+}
+
+#[test]
+fn a_signal_ends_it_within_five_seconds() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start("signal", &[], "info");
+        let session = server.sign_in("bob", PASSWORD);
+        // One client holds its connection and says nothing, another is in the middle of a request.
+        let idle = TcpStream::connect(&server.address).unwrap();
+        let mut busy = TcpStream::connect(&server.address).unwrap();
+        let body = r#"{"text":"the last word"}"#;
+        let head = format!(
+            "POST /messages HTTP/1.1\r\nHost: chat\r\nAuthorization: Bearer {session}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        busy.write_all(head.as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        let address = server.address.clone();
+        let stopping = thread::spawn(move || server.stop_with(signal));
+        thread::sleep(Duration::from_millis(300));
+        assert!(TcpStream::connect(&address).is_err(), "it accepts no more");
+        busy.write_all(body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        busy.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        assert_eq!(stopping.join().unwrap().status.code(), Some(0));
+        drop(idle);
+    }
+}
+
+#[test]
+fn a_start_that_fails_says_why_in_one_line_and_leaves_nothing() {
+    let folder = folder("refused");
+    let write = |name: &str, content: &str| {
+        let path = folder.join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let account = |field: &str, value: Value| {
+        let mut account = json!({"id": "a", "number": 1, "username": "a"});
+        account[field] = value;
+        json!({"accounts": [account]}).to_string()
+    };
+    let accounts = |name: &str, content: &str| ["--accounts".to_owned(), write(name, content)];
+    let key = folder.join("made.key").to_str().unwrap().to_owned();
+    let open_key = write("open.key", &format!("k1:{}\n", "ab".repeat(32)));
+    fs::set_permissions(&open_key, fs::Permissions::from_mode(0o640)).unwrap();
+    let short_key = write("short.key", "k1:abcd\n");
+    fs::set_permissions(&short_key, fs::Permissions::from_mode(0o600)).unwrap();
+    let owned = |arguments: &[&str]| arguments.iter().map(|one| (*one).to_owned()).collect();
+    let taken = Server::start("taken", &[], "info");
+    let table: Vec<(Vec<String>, &str)> = vec![
+        (owned(&["--port", "1"]), "--port"),
+        (owned(&["--listen"]), "--listen"),
+        (owned(&["--listen", "nowhere"]), "--listen nowhere"),
+        (owned(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"]), "twice"),
+        (owned(&["--listen", &taken.address]), &taken.address),
+        (owned(&["--store", "sqlite:chat.db"]), "--store sqlite:"),
+        (owned(&["--store", "postgres://user:hunter2@host/db"]), "--store postgres:"),
+        (owned(&["--store", "redis://host"]), "--store"),
+        (owned(&["--trusted-proxy", "10.0.0.0/33"]), "10.0.0.0/33"),
+        (owned(&["--outbox", &open_key]), &open_key),
+        (owned(&["--secret-key", &open_key]), &open_key),
+        (owned(&["--secret-key", &short_key]), &short_key),
+        (owned(&["--secret-key", "/nowhere/at/all"]), "/nowhere/at/all"),
+        (owned(&["--accounts", "/nowhere/at/all"]), "/nowhere/at/all"),
+        (accounts("1.json", "{").into(), "1.json"),
+        (accounts("2.json", &account("usrname", json!("b"))).into(), "usrname"),
+        (accounts("3.json", &account("number", json!("one"))).into(), "accounts[0].number"),
+        (
+            accounts("4.json", &account("password", json!(["hunter2"]))).into(),
+            "accounts[0].password",
+        ),
+        (accounts("5.json", &account("kind", json!("robot"))).into(), "accounts[0].kind"),
+        (accounts("6.json", &account("owner", json!("a"))).into(), "accounts[0].owner"),
+        (
+            accounts("7.json", &account("organization", json!("x"))).into(),
+            "accounts[0].organization",
+        ),
+        (accounts("8.json", &account("id", json!(""))).into(), "accounts[0].id"),
+        (
+            accounts("9.json", &account("two_factor", json!({"email": true}))).into(),
+            "two_factor.email",
+        ),
+        (
+            accounts("10.json", &account("two_factor", json!({"totp": "hunter2!"}))).into(),
+            "two_factor.totp",
+        ),
+        (
+            accounts("11.json", &account("created_at", json!("today"))).into(),
+            "accounts[0].created_at",
+        ),
+        (
+            accounts("12.json", r#"{"settings": {"revocation_bound_ms": 1}}"#).into(),
+            "revocation_bound_ms",
+        ),
+        (
+            accounts("13.json", r#"{"settings": {"rocketchat": {"wire": 8}}}"#).into(),
+            "settings.rocketchat.wire",
+        ),
+        (
+            accounts("14.json", r#"{"settings": {"zitadel": {"default_limit": 2000}}}"#).into(),
+            "default_limit",
+        ),
+        (accounts("15.json", r#"{"accounts": [{"id": "a", "number": 1}]}"#).into(), "username"),
+        (
+            accounts(
+                "16.json",
+                r#"{"accounts": [{"id": "a", "number": 1, "username": "a"},
+                                 {"id": "b", "number": 1, "username": "b"}]}"#,
+            )
+            .into(),
+            "accounts[1].number",
+        ),
+    ];
+    for (arguments, names) in table {
+        let mut command = Command::new(binary());
+        command.current_dir(&folder);
+        for (option, value) in [("--listen", "127.0.0.1:0"), ("--secret-key", &key)] {
+            if !arguments.iter().any(|argument| argument == option) {
+                command.args([option, value]);
+            }
+        }
+        let output = command.args(&arguments).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{arguments:?}: {told}");
+        assert!(told.contains(names), "{arguments:?}: {told}");
+        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
+        assert!(!Path::new(&key).exists(), "{arguments:?} left a key behind");
+    }
+}
+
+#[test]
+fn the_key_file_is_made_once_and_for_its_owner_only() {
+    let path = folder("key").join("chat.key");
+    let arguments = ["--secret-key", path.to_str().unwrap()];
+    drop(Server::start("key_server", &arguments, "info"));
+    let made = fs::read_to_string(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(made.strip_prefix("k1:").unwrap().trim_end().len(), 64);
+    drop(Server::start("key_server", &arguments, "info"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), made);
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_lines_that_it_prints_can_be_pasted() {
+    let server = Server::start_with("pasted", &[], "info", &[]);
+    let lines: Vec<&String> =
+        server.first_lines.iter().filter(|line| line.contains("curl ")).collect();
+    assert_eq!(lines.len(), 3);
+    for line in lines {
+        assert!(line.contains(&format!("http://{}", server.address)), "{line}");
+    }
+    // What they send, sent without curl.
+    let session = server.sign_in("bob", "bob-password");
+    let body = json!({"name": "my first token", "scopes": ["write"]});
+    let made = server.call("POST", "/tokens", &session, Some(&body)).is(201).json();
+    let token = text(&made["token"]);
+    server.call("POST", "/messages", &token, Some(&json!({"text": "hello"}))).is(201);
+}
+
+/// A running server. Dropped, it is killed.
+struct Server {
+    child: Child,
+    address: String,
+    first_lines: Vec<String>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Server {
+    /// A server with the accounts of these tests.
+    fn start(name: &str, arguments: &[&str], log: &str) -> Self {
+        let accounts = folder(name).join("accounts.json");
+        fs::write(&accounts, ACCOUNTS).unwrap();
+        let accounts = ["--accounts", accounts.to_str().unwrap()];
+        Self::start_with(name, arguments, log, &accounts)
+    }
+
+    fn start_with(name: &str, arguments: &[&str], log: &str, accounts: &[&str]) -> Self {
+        let mut child = Command::new(binary())
+            .current_dir(folder(&format!("{name}_home")))
+            .args(["--listen", "127.0.0.1:0", "--store", "memory:"])
+            .args(accounts)
+            .args(arguments)
+            .env("RUST_LOG", log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let stderr = thread::spawn(move || {
+            let mut text = Vec::new();
+            stderr.read_to_end(&mut text).unwrap();
+            text
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first_lines = Vec::new();
+        while first_lines.last().is_none_or(|line: &String| !line.starts_with("curl ")) {
+            let mut line = String::new();
+            if stdout.read_line(&mut line).unwrap() == 0 {
+                let told = String::from_utf8_lossy(&stderr.join().unwrap()).into_owned();
+                panic!("the server ended: {told}");
+            }
+            first_lines.push(line.trim_end().to_owned());
+        }
+        let said = first_lines.join("\n").into_bytes();
+        let stdout = thread::spawn(move || {
+            let mut text = said;
+            stdout.read_to_end(&mut text).unwrap();
+            text
+        });
+        let address = first_lines[0].strip_prefix("listening on http://").unwrap().to_owned();
+        let (stdout, stderr) = (Some(stdout), Some(stderr));
+        Self { child, address, first_lines, stdout, stderr }
+    }
+
+    fn stop(self) -> Output {
+        self.stop_with("TERM")
+    }
+
+    fn stop_with(mut self, signal: &str) -> Output {
+        let asked = Instant::now();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if asked.elapsed() > Duration::from_secs(5) => panic!("it does not end"),
+                None => thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        let stderr = self.stderr.take().unwrap().join().unwrap();
+        Output { status, stdout, stderr }
+    }
+
+    fn sign_in(&self, username: &str, password: &str) -> String {
+        let answer = self.try_to_sign_in(username, password).is(200);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert!(answer.json()["expires_at"].is_string());
+        text(&answer.json()["token"])
+    }
+
+    fn try_to_sign_in(&self, username: &str, password: &str) -> Answer {
+        let body = json!({"username": username, "password": password});
+        self.call("POST", "/login", "", Some(&body))
+    }
+
+    /// One request on a connection of its own.
+    fn call(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: chat\r\nConnection: close\r\n");
+        if !token.is_empty() {
+            request.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        if !body.is_empty() {
+            request.push_str("Content-Type: application/json\r\n");
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        self.exchange(request.as_bytes()).unwrap_or_else(|| panic!("{method} {path}: no answer"))
+    }
+
+    /// The answer to these bytes, unless the server closes the connection without one.
+    fn exchange(&self, request: &[u8]) -> Option<Answer> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // A server that has read enough closes, and the rest cannot be sent.
+        let _ = stream.write_all(request);
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("no end of the answer")
+            }
+            _ => Answer::parse(&answer),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+        Some(Self { status, head: head.to_owned(), body: body.to_owned() })
+    }
+
+    #[track_caller]
+    fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+/// The example beside this test's own folder.
+fn binary() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let built = own.ancestors().nth(2).unwrap().join("examples/chat_server");
+    assert!(built.exists(), "{} is missing: cargo build --examples", built.display());
+    built
+}
+
+/// An empty folder.
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chat_server").join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+const BOB: &str = "bobbobbobbobbobbobbobbobb2";
+
+const TINA: &str = "tinatinatinatinatinatinat3";
+
+const PASSWORD: &str = "correct horse battery staple";
+
+const ACCOUNTS: &str = r#"{
+  "accounts": [
+    {"id": "adminadminadminadminadmin1", "number": 1, "username": "admin",
+     "password": "the administrator's password", "roles": ["system_admin"]},
+    {"id": "bobbobbobbobbobbobbobbobb2", "number": 2, "username": "bob",
+     "password": "correct horse battery staple"},
+    {"id": "tinatinatinatinatinatinat3", "number": 3, "username": "tina",
+     "password": "correct horse battery staple",
+     "two_factor": {"totp": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}},
+    {"id": "gonegonegonegonegonegoneg4", "number": 4, "username": "gone",
+     "password": "correct horse battery staple", "active": false},
+    {"id": "deploydeploydeploydeploy55", "number": 5, "username": "deploy",
+     "password": "correct horse battery staple", "kind": "machine"}
+  ],
+  "settings": {"rocketchat": {"wire": "legacy"}, "revocation_bound_ms": 500}
+}"#;
