@@ -8,7 +8,6 @@
     clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::arithmetic_side_effects,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a bench prints, reads the clock, and stops when something is wrong"

@@ -110,6 +110,8 @@ pub struct SecretPatch {
     pub binding: Digest,
     /// Which generation it is of.
     pub generation: u32,
+    /// When it was drawn.
+    pub issued_at: DateTime<Utc>,
     /// The digest it replaces, where that is still to be known.
     pub previous: Option<Previous>,
     /// What the text begins with.
@@ -137,6 +139,7 @@ impl Patch {
             record.digest = secret.digest.clone();
             record.binding = secret.binding;
             record.generation = secret.generation;
+            record.secret_issued_at = secret.issued_at;
             record.previous.clone_from(&secret.previous);
             record.prefix.clone_from(&secret.prefix);
             record.hint.clone_from(&secret.hint);

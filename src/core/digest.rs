@@ -70,6 +70,27 @@ pub enum DigestScheme {
     Text,
 }
 
+impl DigestScheme {
+    /// The stable code of this scheme, for a store.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Text => "text",
+        }
+    }
+
+    /// The scheme with this code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        match code {
+            "native" => Some(Self::Native),
+            "text" => Some(Self::Text),
+            _ => None,
+        }
+    }
+}
+
 /// A digest as a row holds it, with all that is needed to make it again.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

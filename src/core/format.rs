@@ -188,7 +188,20 @@ pub(super) struct Drawn {
 
 /// A text that has the form of a token of this host, and proves nothing yet.
 ///
-/// Only [`Format::parse`] makes one.
+/// Only [`Format::parse`] makes one. It holds a secret, which it does not show.
+///
+/// ```compile_fail,E0277
+/// fn shown(presented: keyfob::PresentedToken<'_>) { let _ = format!("{presented}"); }
+/// ```
+/// ```compile_fail,E0369
+/// fn compared(a: keyfob::PresentedToken<'_>, b: keyfob::PresentedToken<'_>) { let _ = a == b; }
+/// ```
+/// ```compile_fail,E0277
+/// fn sent(presented: keyfob::PresentedToken<'_>) {
+///     fn serialise<T: serde::Serialize>(_: T) {}
+///     serialise(presented);
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct PresentedToken<'t> {
     kind: &'t Kind,

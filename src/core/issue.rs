@@ -217,6 +217,7 @@ pub fn issue<S: Scope, R: TryCryptoRng + ?Sized>(
         binding: digest.digest,
         digest,
         generation: 1,
+        secret_issued_at: now,
         previous: None,
         bypasses_two_factor,
         constraints: request.constraints,

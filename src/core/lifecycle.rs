@@ -12,7 +12,7 @@ use super::event::{Actor, Event, EventKind};
 use super::id::{Note, TokenName};
 use super::scope::{Grant, Scope};
 use super::time::rounded_down;
-use super::token::{Ended, Expiry, State, Token, Validity};
+use super::token::{Ended, Expiry, State, Token, TokenRecord, Validity};
 
 /// Blocks a token, reversibly.
 ///
@@ -57,6 +57,21 @@ pub fn reactivate<T: Token + ?Sized>(
             Ok(Some(Change::new(token.id(), patch, event)))
         }
     }
+}
+
+/// Whether the holder of one token may let another one work again: only what it covers itself,
+/// since a stolen token could otherwise wake a fuller one.
+///
+/// # Errors
+///
+/// [`LifecycleError::GrantExceeded`].
+pub fn may_reactivate<S: Scope>(
+    presented: &TokenRecord,
+    record: &TokenRecord,
+) -> Result<(), LifecycleError> {
+    let (own, target) = (presented.grant.read::<S>(), record.grant.read::<S>());
+    let covered = target.is_none_or(|target| own.is_some_and(|own| own.covers(&target)));
+    covered.then_some(()).ok_or(LifecycleError::GrantExceeded)
 }
 
 /// Ends a token for good.
@@ -144,7 +159,8 @@ pub fn narrow<T: Token + ?Sized, S: Scope>(
         }
         patch.constraints = Some(constraints.clone()).filter(|c| c != token.constraints());
     }
-    patch.bypasses_two_factor = narrowing.require_two_factor.then_some(false);
+    patch.bypasses_two_factor =
+        (narrowing.require_two_factor && token.bypasses_two_factor()).then_some(false);
     let nothing = patch.grant.is_none()
         && patch.validity.is_none()
         && patch.constraints.is_none()
@@ -158,8 +174,8 @@ pub fn narrow<T: Token + ?Sized, S: Scope>(
 /// # Errors
 ///
 /// [`LifecycleError::Revoked`].
-pub fn edit<T: Token + ?Sized>(
-    token: &T,
+pub fn edit(
+    token: &TokenRecord,
     name: Option<TokenName>,
     note: Option<Note>,
     by: Actor,
@@ -168,10 +184,37 @@ pub fn edit<T: Token + ?Sized>(
     if let State::Revoked(_) = token.state() {
         return Err(LifecycleError::Revoked);
     }
+    let name = name.filter(|name| *name != token.name);
+    let note = note.filter(|note| *note != token.note);
     let nothing = name.is_none() && note.is_none();
     let event = about(token, EventKind::TokenEdited, by, rounded_down(now));
     let patch = Patch { name, note, ..Patch::default() };
     Ok((!nothing).then(|| Change::new(token.id(), patch, event)))
+}
+
+/// [`narrow`] and [`edit`] as one change, for a request that asks for both: neither is made
+/// without the other.
+///
+/// # Errors
+///
+/// Those of [`narrow`].
+pub fn amend<S: Scope>(
+    token: &TokenRecord,
+    name: Option<TokenName>,
+    note: Option<Note>,
+    narrowing: &Narrowing<S>,
+    by: Actor,
+    now: DateTime<Utc>,
+) -> Result<Option<Change>, LifecycleError> {
+    let narrowed = narrow(token, narrowing, by.clone(), now)?;
+    let edited = edit(token, name, note, by, now)?;
+    Ok(match (narrowed, edited) {
+        (Some(mut both), Some(edited)) => {
+            (both.patch.name, both.patch.note) = (edited.patch.name, edited.patch.note);
+            Some(both)
+        }
+        (one, other) => one.or(other),
+    })
 }
 
 fn about<T: Token + ?Sized>(token: &T, kind: EventKind, by: Actor, now: DateTime<Utc>) -> Event {

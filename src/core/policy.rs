@@ -94,14 +94,15 @@ impl Default for Policy {
 pub struct KindPolicy {
     /// The lifetime of a token that asks for none.
     pub default_lifetime: TimeDelta,
-    /// The longest lifetime; `None` for no limit.
+    /// The longest lifetime of a secret; `None` for no limit. Rotation begins a new one.
     pub longest_lifetime: Option<TimeDelta>,
     /// Whether a token may have no expiry at all.
     pub never_expires: bool,
     /// Whether `longest_lifetime` and `never_expires` also end tokens that were issued under a
     /// laxer policy, or only bind new ones.
     pub enforced_at_use: bool,
-    /// After how long without use a token is refused; `None` for never.
+    /// After how long without use a token is refused; `None` for never. Uses are recorded once a
+    /// minute, so it is met to the minute, and less than that makes no sense.
     pub idle_limit: Option<TimeDelta>,
     /// How many tokens of this kind, neither revoked nor expired, an owner may have.
     pub quota: Option<u32>,
@@ -145,15 +146,15 @@ impl KindPolicy {
         }
     }
 
-    /// The instant from which a token that was issued at `created_at` is refused by policy.
+    /// The instant from which a token whose secret was drawn at `issued_at` is refused by policy.
     #[must_use]
-    pub fn ends_at(&self, created_at: DateTime<Utc>, expires_at: Expiry) -> Option<DateTime<Utc>> {
+    pub fn ends_at(&self, issued_at: DateTime<Utc>, expires_at: Expiry) -> Option<DateTime<Utc>> {
         if !self.enforced_at_use || (expires_at == Expiry::Never && self.never_expires) {
             return None;
         }
         let longest = self.longest_lifetime?;
         // An end past the calendar is no end that anybody reaches.
-        created_at.checked_add_signed(longest)
+        issued_at.checked_add_signed(longest)
     }
 }
 
@@ -168,7 +169,7 @@ pub enum Minting {
     AsOwner,
     /// None. A stolen token then cannot make itself a successor.
     Forbidden,
-    /// For the same owner, with no more than its own grant, networks and remaining life, and
-    /// ended with it.
+    /// For the same owner, with no more than its own grant, networks and life as they are then,
+    /// and revoked with it.
     Within,
 }

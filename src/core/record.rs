@@ -42,6 +42,7 @@ impl TokenRecord {
             binding: digest.digest,
             digest,
             generation: 1,
+            secret_issued_at: created_at,
             previous: None,
             bypasses_two_factor: false,
             constraints: Constraints::default(),

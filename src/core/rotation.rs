@@ -9,7 +9,7 @@ use super::error::{IssueError, RotateError};
 use super::event::{Actor, Event, EventKind};
 use super::format::PresentedToken;
 use super::issue::{Lifetime, expiry};
-use super::policy::{Minting, Rules};
+use super::policy::{KindPolicy, Minting, Rules};
 use super::scope::Scope;
 use super::secret::TokenSecret;
 use super::time::rounded_down;
@@ -60,7 +60,8 @@ pub struct Rotated {
 /// Draws a new secret for a token that keeps its id, name, owner and grant.
 ///
 /// The secret before the last one ends at once, whatever its overlap was: two secrets work at the
-/// most. The overlap never outlasts the expiry that the replaced secret had.
+/// most. The overlap never outlasts the expiry that the replaced secret had, and a token that was
+/// minted by another one gets no longer life than it was minted with.
 ///
 /// # Errors
 ///
@@ -86,7 +87,7 @@ pub fn rotate<R: TryCryptoRng + ?Sized>(
     let old_end = record.validity.expires_at;
     let expires_at = match rotation.lifetime {
         None => old_end,
-        Some(lifetime) => expiry(lifetime, policy, now)?,
+        Some(lifetime) => renewed(record, lifetime, policy, now)?,
     };
     if expires_at <= Expiry::At(now) {
         return Err(RotateError::Lifetime(IssueError::ExpiryNotInFuture));
@@ -110,6 +111,7 @@ pub fn rotate<R: TryCryptoRng + ?Sized>(
             digest: next.digest,
             binding: next.binding,
             generation,
+            issued_at: now,
             previous: next.previous,
             prefix: drawn.prefix,
             hint: drawn.hint,
@@ -151,6 +153,24 @@ pub fn may_rotate<S: Scope>(
     covered.then_some(()).ok_or(IssueError::GrantExceeded)
 }
 
+/// The end of the new life, if the policy and the token that minted this one allow it.
+fn renewed(
+    record: &TokenRecord,
+    lifetime: Lifetime,
+    policy: &KindPolicy,
+    now: DateTime<Utc>,
+) -> Result<Expiry, IssueError> {
+    let asked = expiry(lifetime, policy, now)?;
+    // It was bounded by its parent's life when it was made.
+    let latest = record.parent.map_or(Expiry::Never, |_| record.validity.expires_at);
+    match lifetime {
+        _ if asked <= latest => Ok(asked),
+        // A default is shortened; what was asked for by name is refused.
+        Lifetime::Default => Ok(latest),
+        _ => Err(IssueError::OutlivesParent),
+    }
+}
+
 /// Makes the digest of a token anew under the keyring's current key, when its secret is at hand.
 ///
 /// `presented` must be the current secret; the caller has just verified it.
@@ -172,6 +192,7 @@ pub fn rehash(
             digest: next.digest,
             binding: next.binding,
             generation: next.generation,
+            issued_at: next.secret_issued_at,
             previous: next.previous,
             prefix: next.prefix,
             hint: next.hint,

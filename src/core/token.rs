@@ -37,6 +37,15 @@ pub trait Token {
     fn constraints(&self) -> &Constraints;
     /// When it was issued.
     fn created_at(&self) -> DateTime<Utc>;
+    /// When its present secret was drawn: at its creation, or when it was last rotated. Policies
+    /// limit the life of a secret, counted from here.
+    fn secret_issued_at(&self) -> DateTime<Utc> {
+        self.created_at()
+    }
+    /// Whether it may pass where a second factor is due.
+    fn bypasses_two_factor(&self) -> bool {
+        false
+    }
     /// When it was last used, as far as is known.
     fn last_used_at(&self) -> Option<DateTime<Utc>>;
     /// The digest of its secret.
@@ -92,6 +101,8 @@ pub struct TokenRecord {
     pub binding: Digest,
     /// How often rotation gave it a new secret, counted from 1.
     pub generation: u32,
+    /// When its present secret was drawn.
+    pub secret_issued_at: DateTime<Utc>,
     /// The digest that rotation replaced last.
     pub previous: Option<Previous>,
     /// Whether it may pass where a second factor is due (Rocket.Chat's `bypassTwoFactor`).
@@ -133,6 +144,12 @@ impl Token for TokenRecord {
     }
     fn created_at(&self) -> DateTime<Utc> {
         self.created_at
+    }
+    fn secret_issued_at(&self) -> DateTime<Utc> {
+        self.secret_issued_at
+    }
+    fn bypasses_two_factor(&self) -> bool {
+        self.bypasses_two_factor
     }
     fn last_used_at(&self) -> Option<DateTime<Utc>> {
         self.usage.last_at

@@ -155,9 +155,10 @@ impl Facts {
     ) -> Self {
         let policy = rules.policy.of(token.kind());
         let validity = token.validity();
-        let seen_at = token.last_used_at().unwrap_or_else(|| token.created_at());
+        let issued_at = token.secret_issued_at();
+        let seen_at = token.last_used_at().map_or(issued_at, |used_at| used_at.max(issued_at));
         let idle_at = policy.idle_limit.and_then(|limit| seen_at.checked_add_signed(limit));
-        let policy_ends_at = policy.ends_at(token.created_at(), validity.expires_at);
+        let policy_ends_at = policy.ends_at(issued_at, validity.expires_at);
         let expires_at = match (validity.expires_at.at(), ends_at) {
             (Some(expires_at), Some(ends_at)) => Some(expires_at.min(ends_at)),
             (expires_at, ends_at) => expires_at.or(ends_at),

@@ -9,7 +9,7 @@ use crate::core::rotation::rehash;
 use crate::core::scope::Scope;
 use crate::core::token::{Expiry, TokenRecord};
 use crate::core::verify::{Accepted, Access, Facts, admit, decide, micros, verify, verify_again};
-use crate::ports::store::{Found, Lookup, StoreError};
+use crate::ports::store::{Applied, Found, Lookup, StoreError};
 use crate::service::error::AuthenticateError;
 use crate::service::index::{Hit, Ticket};
 use crate::service::verified::Verified;
@@ -214,8 +214,11 @@ impl<S: Scope> Inner<S> {
 
     /// Moves a token over to the current key. If that fails the next use tries again.
     async fn rehash(&self, presented: &PresentedToken<'_>, record: &TokenRecord) {
-        if let Ok(change) = rehash(record, presented, &self.rules.keyring, self.clock.now()) {
-            let _ = self.store.apply(&change).await;
+        let Ok(change) = rehash(record, presented, &self.rules.keyring, self.clock.now()) else {
+            return;
+        };
+        if let Ok(Applied::Done { .. }) = self.store.apply(&change).await {
+            self.tell(&change.event);
         }
     }
 

@@ -9,9 +9,11 @@ use crate::core::error::LifecycleError;
 use crate::core::error::Refusal;
 use crate::core::event::{Actor, Event, EventKind};
 use crate::core::id::{Note, OwnerId, TokenId, TokenName};
-use crate::core::lifecycle::{Narrowing, deactivate, edit, narrow, reactivate, revoke};
+use crate::core::lifecycle::{
+    Narrowing, amend, deactivate, edit, may_reactivate, narrow, reactivate, revoke,
+};
 use crate::core::scope::Scope;
-use crate::core::token::{Ended, TokenRecord};
+use crate::core::token::{Ended, State, TokenRecord};
 use crate::ports::store::{Applied, Filter, Lookup, MassRevocation, StoreError, Touched};
 use crate::service::error::ChangeFailure;
 use crate::service::{By, Inner, Tokens};
@@ -31,14 +33,14 @@ impl<S: Scope> Tokens<S> {
         self.inner.change(id, by, |row, actor, now| deactivate(row, actor, why.clone(), now)).await
     }
 
-    /// Lets a blocked token work again. A caller that presents a token is judged anew, and a
-    /// blocked token does not reactivate itself.
+    /// Lets a blocked token work again. A caller that presents a token is judged anew, reactivates
+    /// nothing that grants more than it holds, and not itself.
     ///
     /// # Errors
     ///
     /// [`ChangeFailure`]. Reactivating what is active succeeds.
     pub async fn reactivate(&self, id: TokenId, by: By<'_>) -> Result<TokenRecord, ChangeFailure> {
-        self.inner.widen(id, by, reactivate).await
+        self.inner.reactivate(id, by).await
     }
 
     /// Ends a token for good, with all that it has minted. When this has returned, this service
@@ -87,6 +89,25 @@ impl<S: Scope> Tokens<S> {
     ) -> Result<TokenRecord, ChangeFailure> {
         let decide =
             |row: &TokenRecord, actor, now| edit(row, name.clone(), note.clone(), actor, now);
+        self.inner.change(id, by, decide).await
+    }
+
+    /// Narrows a token and changes its name and note, in one step.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure`].
+    pub async fn amend(
+        &self,
+        id: TokenId,
+        name: Option<TokenName>,
+        note: Option<Note>,
+        narrowing: &Narrowing<S>,
+        by: By<'_>,
+    ) -> Result<TokenRecord, ChangeFailure> {
+        let decide = |row: &TokenRecord, actor, now| {
+            amend(row, name.clone(), note.clone(), narrowing, actor, now)
+        };
         self.inner.change(id, by, decide).await
     }
 
@@ -143,8 +164,11 @@ impl<S: Scope> Tokens<S> {
         let previous = found.record.previous.as_ref().map(|previous| &previous.digest);
         for digest in std::iter::once(&found.record.digest).chain(previous) {
             if keyring.matches(digest, &presented).map_err(StoreError::unavailable)? {
-                let event = Event::new(EventKind::TokenLeaked, Actor::host(), inner.clock.now());
-                inner.tell(&event.about(found.record.id, found.record.owner.clone()));
+                if !matches!(found.record.state, State::Revoked(_)) {
+                    let event =
+                        Event::new(EventKind::TokenLeaked, Actor::host(), inner.clock.now());
+                    inner.tell(&event.about(found.record.id, found.record.owner.clone()));
+                }
                 self.revoke(presented.id(), By::Host(&Actor::host()), Note::new("leaked").ok())
                     .await?;
                 return Ok(true);
@@ -206,22 +230,18 @@ impl<S: Scope> Inner<S> {
     }
 
     /// A change that gives something back: the presenting token must be live in that same step.
-    pub(super) async fn widen<D>(
-        &self,
-        id: TokenId,
-        by: By<'_>,
-        decide: D,
-    ) -> Result<TokenRecord, ChangeFailure>
-    where
-        D: Fn(&TokenRecord, Actor, DateTime<Utc>) -> Result<Option<Change>, LifecycleError> + Send,
-    {
+    async fn reactivate(&self, id: TokenId, by: By<'_>) -> Result<TokenRecord, ChangeFailure> {
         let actor = self.actor(by)?;
         for _ in 0..TRIES {
-            let presenter = self.presented(by).await?.as_ref().map(Presenter::of);
+            let presented = self.presented(by).await?;
             let row = self.reach(id, by).await?;
-            let Some(change) = decide(&row, actor.clone(), self.clock.now())? else {
+            if let Some(presented) = &presented {
+                may_reactivate::<S>(presented, &row)?;
+            }
+            let Some(change) = reactivate(&row, actor.clone(), self.clock.now())? else {
                 return Ok(row);
             };
+            let presenter = presented.as_ref().map(Presenter::of);
             let change = change.expecting(row.version).presented_by(presenter);
             if let Some(row) = self.apply(&change, &row.owner).await? {
                 return Ok(row);

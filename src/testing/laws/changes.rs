@@ -233,6 +233,7 @@ fn digest(byte: u8) -> StoredDigest {
 
 fn secret(byte: u8, previous: Option<Previous>) -> Patch {
     let secret = SecretPatch {
+        issued_at: sample::after(3),
         digest: StoredDigest::new(DigestScheme::Text, KeyId::new("k2").ok(), digest(byte).digest),
         binding: digest(byte + 1).digest,
         generation: byte.into(),

@@ -164,6 +164,7 @@ pub(super) fn generations_of_secrets_survive(harness: &Harness<'_>) {
         &[
             &|r| r.generation = 7,
             &|r| r.generation = 0x7fff_ffff,
+            &|r| r.secret_issued_at = sample::after(60) + chrono::TimeDelta::microseconds(1),
             &|r| r.previous = Some(Previous::new(replaced(None), ends_at)),
             &|r| r.previous = Some(Previous::new(replaced(KeyId::new("k").ok()), ends_at)),
         ],

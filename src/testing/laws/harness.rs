@@ -308,7 +308,7 @@ pub(super) fn assert_same_but_usage(left: &TokenRecord, right: &TokenRecord) {
     }
     same! {
         id number realm owner owner_generation creator parent kind prefix name note grant state
-        validity created_at changed_at changed_sequence generation bypasses_two_factor constraints
+        validity created_at changed_at changed_sequence generation secret_issued_at bypasses_two_factor constraints
         hint version
     }
     assert_eq!(bits(&left.digest), bits(&right.digest), "digest");

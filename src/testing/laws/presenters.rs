@@ -4,7 +4,7 @@ use super::harness::{
     Harness, RACERS, Subject, done, presenting, race, set, stored, to_name, to_revoked, to_standing,
 };
 use crate::core::change::Presenter;
-use crate::core::owner::{OwnerStanding, OwnerState};
+use crate::core::owner::OwnerStanding;
 use crate::core::token::{Expiry, State, TokenRecord};
 use crate::ports::store::{Applied, Filter, Insert, Inserted, OwnerChange, OwnerSet};
 use crate::testing::sample;
@@ -13,6 +13,7 @@ use crate::testing::sample;
 fn refused(store: &Subject<'_>, presenter: Option<Presenter>) {
     let target = store.add(sample::record(&sample::owner(9), 100 + store.epoch().0));
     let before = store.state(&target.owner);
+    let standing_before = store.owner(&sample::owner(8));
     let insert = Insert { presenter, ..sample::insert(sample::record(&sample::owner(9), 1)) };
     let answer = store.insert(insert);
     assert!(matches!(answer, Inserted::PresenterChanged), "{answer:?}");
@@ -23,7 +24,7 @@ fn refused(store: &Subject<'_>, presenter: Option<Presenter>) {
     let at = change.event.at;
     let answer = store.set_owner(&OwnerChange { presenter, at, ..standing });
     assert!(matches!(answer, OwnerSet::PresenterChanged), "{answer:?}");
-    assert_eq!(store.owner(&sample::owner(8)), OwnerState::unheard_of());
+    assert_eq!(store.owner(&sample::owner(8)), standing_before);
     assert_eq!(store.state(&target.owner), before);
 }
 

@@ -22,6 +22,7 @@ pub(super) fn revoked_tokens_stay_revoked(harness: &Harness<'_>) {
     let mut other_digest = row.digest.clone();
     other_digest.digest = Digest::from_bytes([7; 32]);
     let secret = SecretPatch {
+        issued_at: sample::after(3),
         digest: other_digest,
         binding: row.binding,
         generation: 2,

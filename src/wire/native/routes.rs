@@ -126,14 +126,8 @@ async fn edit<S: Scope>(
 ) -> Handled {
     let edit = codec::edit::<S>(&body)?;
     let (id, by) = (token_id(id)?, desk.by(&caller).await?);
-    // What takes power away comes first: if it is refused nothing has changed, and whoever hears
-    // that the rest failed may ask for all of it again.
-    let narrowed = desk.tokens.narrow(id, &edit.narrowing, by).await;
-    if edit.name.is_none() && edit.note.is_none() {
-        return desk.answer(narrowed);
-    }
-    narrowed.map_err(|failure| Refused::change(&desk.answers, failure))?;
-    desk.answer(desk.tokens.edit(id, edit.name, edit.note, by).await)
+    let codec::Edit { name, note, narrowing } = edit;
+    desk.answer(desk.tokens.amend(id, name, note, &narrowing, by).await)
 }
 
 async fn revoke<S: Scope>(

@@ -38,6 +38,7 @@ pub struct Row {
     changed_sequence: u64,
     binding: [u8; 32],
     generation: u32,
+    secret_issued_at: Micros,
     previous: Option<(DigestColumns, Micros)>,
     bypasses_two_factor: bool,
     addresses: Vec<String>,
@@ -84,6 +85,7 @@ impl Row {
             changed_sequence: record.changed_sequence,
             binding: *record.binding.as_bytes(),
             generation: record.generation,
+            secret_issued_at: record.secret_issued_at.timestamp_micros(),
             previous: previous.map(|p| (digest(&p.digest), p.ends_at.timestamp_micros())),
             bypasses_two_factor: record.bypasses_two_factor,
             addresses: record.constraints.addresses.iter().map(ToString::to_string).collect(),
@@ -129,6 +131,7 @@ impl Row {
         record.changed_sequence = self.changed_sequence;
         record.binding = Digest::from_bytes(self.binding);
         record.generation = self.generation;
+        record.secret_issued_at = instant(self.secret_issued_at)?;
         record.previous = match &self.previous {
             Some((digest, ends_at)) => {
                 Some(Previous::new(stored_digest(digest)?, instant(*ends_at)?))

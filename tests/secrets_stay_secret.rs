@@ -1,0 +1,742 @@
+//! No secret is in anything that a public type shows, in an error, in a log line or in a store.
+//!
+//! The list of public types is rustdoc's own, and so is what each of them can be shown as: a type
+//! or a form that is missing from the table below fails the test by name.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails where it panics, in its helpers too"
+)]
+
+#[path = "common/rustdoc.rs"]
+mod rustdoc;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::io;
+use std::slice;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::FromRequestParts as _;
+use axum::routing::get;
+use chrono::TimeDelta;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use keyfob::core::change::Presenter;
+use keyfob::core::constraints::Constraints;
+use keyfob::core::digest::{DigestScheme, KeyTooShort, StoredDigest};
+use keyfob::core::error::{PublicRefusal, VerifyError};
+use keyfob::core::issue::{Caller, issue};
+use keyfob::core::owner::{OwnerStanding, OwnerState};
+use keyfob::core::rotation::{rehash, rotate};
+use keyfob::core::scope::{ChatAction, ChatPlace, NoScopes};
+use keyfob::core::token::{Ended, Previous, Usage, Validity};
+use keyfob::core::verify::{Facts, verify};
+use keyfob::http::{
+    Answers, Authenticated, BearerLayer, ClientAddress, Credentials, Declared, Denial, Need,
+    Presented, Problem, Routes, unguarded_routes,
+};
+use keyfob::os::{SystemClock, SystemEntropy, TokioTimer};
+use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
+use keyfob::ports::entropy::{EntropyError, Generator};
+use keyfob::ports::factors::{AttemptLimit, FactorRecord, Reservation};
+use keyfob::ports::mailer::{Mail, MailError};
+use keyfob::ports::sealer::SealError;
+use keyfob::ports::store::{
+    Applied, Cursor, Epoch, EventQuery, Filter, Insert, Inserted, Lookup, MassRevocation, Order,
+    OwnerChange, OwnerSet, Page, Query, Start, StateName, StoreError, TokenStore, Touched, Use,
+};
+use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
+use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
+use keyfob::store::memory::MemoryStore;
+use keyfob::testing::laws::{Harness, LAWS};
+use keyfob::testing::{
+    ManualClock, ManualTimer, RecordingSink, SeededRandomness, block_on, sample,
+};
+use keyfob::wire::native::{Native, Needs};
+use keyfob::{
+    Access, Actor, Builder, By, Challenge, ChatScope, Event, EventKind, Expiry, Format, Grant,
+    IdempotencyKey, IssueError, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime,
+    Minting, Narrowing, Note, Operation, OwnerId, Policy, ReadWrite, Refusal, Rotation, Rules,
+    ScopeName, Scopes, State, TokenId, TokenName, TokenSecret, Tokens,
+};
+use serde_json::Value;
+use tower::{Layer as _, Service as _};
+use tracing_subscriber::filter::LevelFilter;
+
+#[test]
+fn no_form_of_any_public_type_shows_a_secret() {
+    let scene = Scene::play();
+    let table = shown(&scene);
+    for shown in &table {
+        for text in &shown.texts {
+            scene.canaries.assert_absent_from(text, shown.path);
+        }
+    }
+
+    let due = rustdoc::public_types();
+    let listed: BTreeMap<&str, Vec<&str>> =
+        table.iter().map(|shown| (shown.path, shown.forms.clone())).collect();
+    assert_eq!(listed.len(), table.len(), "a type is listed twice");
+    let mut wrong = Vec::new();
+    for (path, traits) in &due {
+        let has: Vec<&str> = FORMS.into_iter().filter(|form| traits.contains(*form)).collect();
+        match listed.get(path.as_str()) {
+            None => wrong.push(format!("{path} is missing: {has:?}")),
+            Some(listed) if *listed != has => {
+                wrong.push(format!("{path} is listed with {listed:?} and has {has:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    wrong.extend(
+        listed
+            .keys()
+            .filter(|path| !due.contains_key(**path))
+            .map(|path| format!("{path} is gone")),
+    );
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_log_line_error_or_store_shows_a_secret() {
+    let scene = Scene::play();
+    let lines = Log::of_this_process().text();
+    for code in ["token.issued", "token.rotated", "token.reused", "token.leaked", "wrong_secret"] {
+        assert!(lines.contains(code), "nothing is logged of {code}:\n{lines}");
+    }
+    assert!(lines.contains(&scene.record.id.to_string()), "no line names the token");
+    scene.canaries.assert_absent_from(&lines, "the log");
+    for error in &scene.errors {
+        scene.canaries.assert_absent_from(error, "an error");
+    }
+    assert!(scene.errors.len() > 20, "only {} errors", scene.errors.len());
+    for dumped in scene.dump() {
+        scene.canaries.assert_absent_from(&dumped, "the store");
+    }
+}
+
+#[test]
+fn a_request_that_went_through_the_layer_shows_no_token() {
+    let scene = Scene::play();
+    let inner = tower::service_fn(async |request: Request<Body>| {
+        Ok::<_, Infallible>(Response::new(format!("{request:?} {request:#?}")))
+    });
+    let mut service = BearerLayer::new(scene.tokens.clone()).layer(inner);
+    // Once asked of the store, then from the index.
+    for _ in 0..2 {
+        let bearer = format!("Bearer {}", scene.secret.expose_secret());
+        let request = Request::builder().header(AUTHORIZATION, bearer).body(Body::empty());
+        let seen = block_on(service.call(request.unwrap())).unwrap().into_body();
+        assert!(seen.contains("authorization"), "{seen}");
+        scene.canaries.assert_absent_from(&seen, "the request");
+    }
+}
+
+#[test]
+fn the_search_finds_a_secret_however_it_is_written() {
+    let secret = "0123456789abcdefghijABCDEFGHIJ01";
+    let mut canaries = Canaries::default();
+    canaries.add(secret.as_bytes());
+    let bytes = &secret.as_bytes()[3..11];
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    for leak in [
+        format!("token {secret}!"),
+        secret[20..28].to_owned(),
+        format!("{bytes:?}"),
+        format!("{bytes:#?}"),
+        hex.to_uppercase(),
+        hex,
+    ] {
+        assert!(canaries.found_in(&leak).is_some(), "{leak}");
+    }
+    assert_eq!(canaries.found_in(&secret[3..10]), None);
+}
+
+/// The ways to show something, in the order of the table.
+const FORMS: [&str; 3] = ["Debug", "Display", "Serialize"];
+
+/// A public type, by the path that rustdoc gives it, and all that its values show.
+struct Shown {
+    path: &'static str,
+    forms: Vec<&'static str>,
+    texts: Vec<String>,
+}
+
+/// `path Form Form => [values];` for each type.
+macro_rules! table {
+    ($($path:literal $($form:ident)+ => $values:expr;)*) => {{
+        let mut table = Vec::new();
+        $({
+            let (values, mut texts) = ($values, Vec::new());
+            $(for value in &values {
+                show!($form value, texts);
+            })+
+            table.push(Shown { path: $path, forms: vec![$(stringify!($form)),+], texts });
+        })*
+        table
+    }};
+}
+
+macro_rules! show {
+    (Debug $value:ident, $texts:ident) => {
+        $texts.extend([format!("{:?}", $value), format!("{:#?}", $value)]);
+    };
+    (Display $value:ident, $texts:ident) => {
+        $texts.extend([format!("{}", $value), format!("{:>9}", $value)]);
+    };
+    (Serialize $value:ident, $texts:ident) => {
+        $texts.push(serde_json::to_string($value).unwrap());
+    };
+}
+
+fn shown(scene: &Scene) -> Vec<Shown> {
+    let Scene { tokens, record, rules, .. } = scene;
+    let (now, host, id) = (sample::start(), Actor::host(), record.id);
+    let (mut rng, owner) = (SeededRandomness::new(5), record.owner.clone());
+    let unheard_of = OwnerState::unheard_of();
+    let text = scene.secret.expose_secret();
+    let presented = rules.format.parse(text.as_bytes()).unwrap();
+    let issued = issue(scene.request(), Caller::Host(&host), &unheard_of, rules, now, &mut rng);
+    let rotated = || {
+        rotate(
+            record,
+            Rotation::at_once(),
+            Actor::host(),
+            rules,
+            now,
+            &mut SeededRandomness::new(6),
+        )
+    };
+    let change = rotated().unwrap().change;
+    let rehashed = rehash(record, &presented, &rules.keyring, now).unwrap();
+    let verified = block_on(tokens.authenticate(text, &Access::any())).unwrap();
+    let unknown_key = Keyring::unkeyed().matches(&record.digest, &presented).unwrap_err();
+    let invalid_name = text.parse::<TokenId>().unwrap_err();
+    let ambiguous = Format::new("ab").unwrap().with("abc", Kind::session()).unwrap_err();
+    let scope = ChatScope { action: ChatAction::Read, place: ChatPlace::Channel("town".into()) };
+    let name = |text: &str| ScopeName::new(text).unwrap();
+    let ended = Ended::new(host.clone(), Note::new("leaked").ok(), now);
+    let found = block_on(scene.store.find(&Lookup::Id(id))).unwrap().unwrap();
+    let page = block_on(scene.store.query(&Query::new(Filter::default(), 100))).unwrap();
+    let events = block_on(scene.store.events(&EventQuery::after(0, 1000))).unwrap();
+    let invalidations = block_on(scene.store.invalidations(Epoch(0))).unwrap();
+    let revocation = MassRevocation::new(
+        Filter::of_owner(owner.clone()),
+        ended.clone(),
+        events[0].event.clone(),
+    );
+    let revoked = block_on(scene.store.revoke_all(&revocation)).unwrap();
+    let owner_change =
+        OwnerChange::new(owner.clone(), OwnerStanding::Deactivated, now, events[0].event.clone());
+    let owner_set = block_on(scene.store.set_owner(&owner_change)).unwrap();
+    let OwnerSet::Done(owner_changed) = owner_set else { panic!("not set") };
+    let accepted = verify(&presented, record, &unheard_of, &Access::<ReadWrite>::any(), rules, now);
+    let facts = Facts::of(record, &unheard_of, None, rules);
+    let lookup = Lookup::Digest {
+        scheme: DigestScheme::Native,
+        key: record.digest.key.clone(),
+        digest: record.digest.digest,
+    };
+    let refusal = AuthenticateError::Refused(Refusal::WrongSecret);
+    let missing = || StoreError::unavailable(unknown_key.clone());
+    let password = String::from_utf8(scene.password.clone()).unwrap();
+
+    let layer = BearerLayer::new(tokens.clone());
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, format!("Bearer {text}").parse().unwrap());
+    let Ok(Presented::Bearer(bearer_text)) = Presented::read(&headers, None) else {
+        panic!("the header was not read");
+    };
+    let in_query = Presented::read(&headers, Some(&format!("access_token={text}"))).unwrap_err();
+    let problem = Problem::new(StatusCode::CONFLICT, "already_issued", "there is one").naming(id);
+    let ask = || {
+        let request = Request::builder().header(AUTHORIZATION, format!("Bearer {text}"));
+        request.body(Body::empty()).unwrap()
+    };
+    let mut service = layer.layer(axum::Router::new());
+    let served = service.call(ask());
+    let (mut parts, _) = ask().into_parts();
+    let denied = block_on(Authenticated::<ReadWrite>::from_request_parts(&mut parts, &()));
+    let denied = denied.unwrap_err();
+    parts.extensions.insert(layer.evidence(verified));
+    let authenticated = block_on(Authenticated::<ReadWrite>::from_request_parts(&mut parts, &()));
+    let authenticated = authenticated.unwrap();
+    let declared = Declared::new(Method::GET, "/", Need::Scope(ReadWrite::Write));
+    let routes: Routes<ReadWrite> = Routes::new().get("/", Need::Token, async || "well");
+    let open = axum::Router::new().route("/", get(async || "well"));
+    let unguarded = block_on(unguarded_routes(slice::from_ref(&declared), &open, text)).unwrap();
+    let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+    let native = Native::new(tokens.clone(), Arc::new(NoAccounts), needs.clone());
+
+    table! {
+        "core::change::Change" Debug => [&change, &rehashed];
+        "core::change::Patch" Debug => [&change.patch];
+        "core::change::Presenter" Debug => [Presenter { token: id, version: 1 }];
+        "core::change::SecretPatch" Debug => [change.patch.secret.as_ref().unwrap()];
+        "core::constraints::Constraints" Debug Serialize => [&record.constraints];
+        "core::digest::Digest" Debug => [record.digest.digest, record.binding];
+        "core::digest::DigestScheme" Debug Serialize => [DigestScheme::Native, DigestScheme::Text];
+        "core::digest::Key" Debug => [&scene.key];
+        "core::digest::KeyTooShort" Debug Display =>
+            [Key::new(KeyId::new("k").unwrap(), &scene.password).unwrap_err(), KeyTooShort];
+        "core::digest::Keyring" Debug => [&rules.keyring];
+        "core::digest::StoredDigest" Debug =>
+            [&record.digest, &StoredDigest::new(DigestScheme::Text, None, record.digest.digest)];
+        "core::digest::UnknownKey" Debug Display => [&unknown_key];
+        "core::error::IssueError" Debug Display => [IssueError::NeverForbidden, IssueError::Randomness];
+        "core::error::LifecycleError" Debug Display =>
+            [keyfob::core::error::LifecycleError::Wider { field: "scopes" }];
+        "core::error::PublicRefusal" Debug => [PublicRefusal::InvalidToken];
+        "core::error::Refusal" Debug Display => [Refusal::WrongSecret, Refusal::Superseded];
+        "core::error::RotateError" Debug Display =>
+            [keyfob::core::error::RotateError::UnknownKey(unknown_key.clone())];
+        "core::error::VerifyError" Debug Display => [
+            VerifyError::Refused(Refusal::WrongSecret),
+            VerifyError::UnknownKey(unknown_key.clone()),
+        ];
+        "core::event::Actor" Debug Serialize => [&Actor::with_token(owner.clone(), id), &record.creator];
+        "core::event::Event" Debug Serialize =>
+            events.iter().map(|stored| &stored.event).collect::<Vec<&Event>>();
+        "core::event::EventKind" Debug Serialize => [EventKind::TokenReused];
+        "core::factor::Challenge" Debug => [scene.challenge()];
+        "core::factor::Operation" Debug Serialize => [Operation::IssueBypassingToken];
+        "core::factor::TwoFactorProof" Debug => [scene.prove()];
+        "core::format::Format" Debug => [&rules.format];
+        "core::format::FormatError" Debug Display => [ambiguous, Format::new(text).unwrap_err()];
+        "core::format::ParseError" Debug Display => [
+            rules.format.parse(&text.as_bytes()[1..]).unwrap_err(),
+            rules.format.parse(&text.as_bytes()[..70]).unwrap_err(),
+        ];
+        "core::format::PresentedToken" Debug => [presented];
+        "core::id::IdempotencyKey" Debug Display Serialize => [IdempotencyKey::new("once").unwrap()];
+        "core::id::InvalidName" Debug Display => [invalid_name, Kind::new(text.to_uppercase()).unwrap_err()];
+        "core::id::KeyId" Debug Display Serialize => [scene.key.id()];
+        "core::id::Kind" Debug Display Serialize => [Kind::personal()];
+        "core::id::Note" Debug Display Serialize => [&record.note];
+        "core::id::OwnerId" Debug Display Serialize => [&owner];
+        "core::id::RealmId" Debug Display Serialize => [&record.realm];
+        "core::id::ScopeName" Debug Display Serialize => [name("read")];
+        "core::id::TokenId" Debug Display Serialize => [id, presented.id()];
+        "core::id::TokenIdText" Debug => [id.text()];
+        "core::id::TokenName" Debug Display Serialize => [&record.name];
+        "core::issue::Caller" Debug =>
+            [Caller::Host(&host), Caller::Token { token: record, for_others: true }];
+        "core::issue::IssueRequest" Debug => [scene.request()];
+        "core::issue::Issued" Debug => [issued.unwrap()];
+        "core::issue::Lifetime" Debug => [Lifetime::Default];
+        "core::lifecycle::Narrowing" Debug => [Narrowing::<ReadWrite>::default()];
+        "core::owner::OwnerStanding" Debug Serialize => [OwnerStanding::Active];
+        "core::owner::OwnerState" Debug Serialize => [found.owner];
+        "core::policy::KindPolicy" Debug => [KindPolicy::personal()];
+        "core::policy::Minting" Debug => [Minting::Within];
+        "core::policy::Policy" Debug => [&rules.policy];
+        "core::policy::Rules" Debug => [rules];
+        "core::rotation::Rotated" Debug => [rotated().unwrap()];
+        "core::rotation::Rotation" Debug => [Rotation::at_once()];
+        "core::scope::ChatAction" Debug => [ChatAction::Manage];
+        "core::scope::ChatPlace" Debug => [&scope.place];
+        "core::scope::ChatScope" Debug => [&scope];
+        "core::scope::Grant" Debug Serialize => [&record.grant, &Grant::Full];
+        "core::scope::NoScopes" Debug Display => [NoScopes];
+        "core::scope::ReadWrite" Debug => [ReadWrite::Read];
+        "core::scope::Scopes" Debug Serialize => [Scopes::new([name("read")]).unwrap()];
+        "core::secret::TokenSecret" Debug => [&scene.secret, &scene.replaced];
+        "core::token::Ended" Debug Serialize => [&ended];
+        "core::token::Expiry" Debug Serialize => [Expiry::Never, record.validity.expires_at];
+        "core::token::Previous" Debug =>
+            [record.previous.as_ref().unwrap(), &Previous::new(record.digest.clone(), now)];
+        "core::token::State" Debug Serialize => [State::Active, State::Revoked(ended.clone())];
+        "core::token::TokenRecord" Debug => page.records.iter().chain([record]).collect::<Vec<_>>();
+        "core::token::Usage" Debug => [record.usage, Usage::default()];
+        "core::token::Validity" Debug Serialize => [record.validity, Validity::new(None, Expiry::Never)];
+        "core::verify::Accepted" Debug => [accepted.unwrap()];
+        "core::verify::Access" Debug => [Access::needing(&ReadWrite::Read)];
+        "core::verify::Facts" Debug => [facts];
+        "http::answer::Answers" Debug => [Answers::default()];
+        "http::answer::Denial" Debug => [Denial::InvalidToken, Denial::InvalidRequest(in_query)];
+        "http::answer::Problem" Debug Serialize => [problem];
+        "http::bearer::BearerError" Debug Display => [in_query];
+        "http::bearer::BearerText" Debug => [bearer_text];
+        "http::bearer::Presented" Debug => [Presented::read(&headers, None).unwrap()];
+        "http::extract::Authenticated" Debug => [authenticated];
+        "http::extract::Denied" Debug => [denied];
+        "http::layer::BearerFuture" Debug => [served];
+        "http::layer::BearerLayer" Debug => [&layer];
+        "http::layer::BearerService" Debug => [service];
+        "http::layer::ClientAddress" Debug => [ClientAddress([192, 0, 2, 7].into())];
+        "http::layer::Credentials" Debug => [Credentials::Token(verified)];
+        "http::layer::Evidence" Debug => [layer.evidence(verified)];
+        "http::routes::Declared" Debug => [&declared];
+        "http::routes::Need" Debug => [&declared.need];
+        "http::routes::Routes" Debug => [routes];
+        "http::survey::Unguarded" Debug Display => unguarded;
+        "os::SystemClock" Debug => [SystemClock::new()];
+        "os::SystemEntropy" Debug => [SystemEntropy::new()];
+        "os::TokioTimer" Debug => [TokioTimer::new()];
+        "ports::directory::Account" Debug => [Account::new(owner.clone(), 1, "alice", now)];
+        "ports::directory::AccountKey" Debug => [AccountKey::Id(owner.clone())];
+        "ports::directory::AccountKind" Debug => [AccountKind::Human];
+        "ports::directory::DirectoryError" Debug Display => [DirectoryError("down".into())];
+        "ports::entropy::EntropyError" Debug Display => [EntropyError];
+        "ports::entropy::Generator" Debug => [Generator(&SystemEntropy::new())];
+        "ports::factors::AttemptLimit" Debug => [AttemptLimit { attempts: 5, within: None }];
+        "ports::factors::FactorRecord" Debug => [FactorRecord::new(scene.password.clone(), 1)];
+        "ports::factors::Reservation" Debug => [Reservation::Granted];
+        "ports::mailer::Mail" Debug => [Mail::new("alice@example.org", "Your code", password.clone().into())];
+        "ports::mailer::MailError" Debug Display => [MailError("down".into())];
+        "ports::sealer::SealError" Debug Display => [SealError];
+        "ports::store::Epoch" Debug => [Epoch(1)];
+        "ports::store::Found" Debug => [&found];
+        "ports::store::Lookup" Debug => [&lookup, &Lookup::Id(id)];
+        "ports::store::StoreError" Debug Display => [missing(), StoreError::Corrupt(format!("token {id}"))];
+        "ports::store::change::Applied" Debug => [
+            Applied::Conflict(Box::new(record.clone())),
+            Applied::Done { record: Box::new(record.clone()), epoch: Epoch(1), cascaded: vec![id] },
+        ];
+        "ports::store::change::EventQuery" Debug => [EventQuery::after(0, 1)];
+        "ports::store::change::Insert" Debug => [Insert::new(record.clone(), events[0].event.clone())];
+        "ports::store::change::Inserted" Debug => [Inserted::Stored(Box::new(record.clone()), Epoch(1))];
+        "ports::store::change::Invalidations" Debug => [invalidations];
+        "ports::store::change::MassRevocation" Debug => [&revocation];
+        "ports::store::change::OwnerChange" Debug => [owner_change];
+        "ports::store::change::OwnerChanged" Debug => [owner_changed];
+        "ports::store::change::OwnerSet" Debug => [owner_set];
+        "ports::store::change::Revoked" Debug => [revoked];
+        "ports::store::change::StoredEvent" Debug => events.iter().collect::<Vec<_>>();
+        "ports::store::change::Touched" Debug => [Touched::Token(id)];
+        "ports::store::change::Use" Debug => [Use { token: id, usage: record.usage }];
+        "ports::store::query::Cursor" Debug => [page.next.clone().unwrap_or_else(|| Cursor("none".into()))];
+        "ports::store::query::Filter" Debug => [&revocation.filter];
+        "ports::store::query::Order" Debug => [Order::Number];
+        "ports::store::query::Page" Debug => [&page, &Page::default()];
+        "ports::store::query::Query" Debug => [Query::new(Filter::default(), 1)];
+        "ports::store::query::Start" Debug => [Start::Beginning];
+        "ports::store::query::StateName" Debug => [StateName::of(record)];
+        "ports::two_factor::Answer" Debug => [Answer::new(password)];
+        "ports::two_factor::FactorError" Debug Display => [FactorError::Wrong, FactorError::Locked];
+        "service::Builder" Debug => [scene.builder()];
+        "service::By" Debug => [By::token(&verified), By::Host(&host)];
+        "service::Tokens" Debug => [tokens];
+        "service::error::AuthenticateError" Debug Display => [refusal, missing().into()];
+        "service::error::ChangeFailure" Debug Display =>
+            [ChangeFailure::Presenter(Refusal::WrongSecret), missing().into()];
+        "service::error::IssueFailure" Debug Display =>
+            [IssueFailure::AlreadyIssued(id), missing().into()];
+        "service::verified::Verified" Debug => [verified];
+        "store::memory::MemoryStore" Debug => [&scene.store];
+        "testing::audit::RecordingSink" Debug => [&scene.heard];
+        "testing::clock::ManualClock" Debug => [&scene.clock];
+        "testing::clock::ManualTimer" Debug => [ManualTimer::new(&scene.clock)];
+        "testing::laws::Law" Debug => LAWS.iter().collect::<Vec<_>>();
+        "testing::laws::harness::Harness" Debug => [Harness::new(|_| MemoryStore::default(), |law| block_on(law))];
+        "testing::randomness::SeededRandomness" Debug => [SeededRandomness::new(1)];
+        "wire::native::Native" Debug => [native];
+        "wire::native::Needs" Debug => [&needs];
+    }
+}
+
+/// A life of some tokens, with their secrets kept to search for.
+struct Scene {
+    tokens: Tokens<ReadWrite>,
+    rules: Rules,
+    store: MemoryStore,
+    clock: ManualClock,
+    heard: RecordingSink,
+    key: Key,
+    password: Vec<u8>,
+    canaries: Canaries,
+    secret: TokenSecret,
+    replaced: TokenSecret,
+    record: keyfob::TokenRecord,
+    errors: Vec<String>,
+}
+
+impl Scene {
+    fn play() -> Self {
+        let _ = Log::of_this_process();
+        let mut canaries = Canaries::default();
+        let bytes = *b"\xF0\x9D\x84\x9Ethe-key-bytes-nobody-may-see\xC3\x28\x01";
+        canaries.add(&bytes);
+        let key = Key::new(KeyId::new("k1").unwrap(), &bytes).unwrap();
+        let old_bytes: Vec<u8> = bytes.iter().rev().copied().collect();
+        canaries.add(&old_bytes);
+        let old = Key::new(KeyId::new("k0").unwrap(), &old_bytes).unwrap();
+        let password = b"p4ssw0rd-or-seed".to_vec();
+        canaries.add(&password);
+
+        let format = sample::rules().format;
+        let before = Rules::new(format.clone(), Keyring::new(old.clone()));
+        let mut bypassing = KindPolicy::session();
+        bypassing.may_bypass_two_factor = true;
+        let rules = Rules::new(format, Keyring::new(key.clone()).with_previous(old))
+            .with_policy(Policy::default().with_kind(Kind::session(), bypassing));
+        let (store, heard) = (MemoryStore::default(), RecordingSink::new());
+        let clock = ManualClock::new(sample::start());
+        let tokens: Tokens<ReadWrite> =
+            Builder::new(store.clone(), rules.clone(), clock.clone(), SeededRandomness::new(1))
+                .audit(heard.clone())
+                .build();
+        let earlier: Tokens<ReadWrite> =
+            Builder::new(store.clone(), before, clock.clone(), SeededRandomness::new(2)).build();
+        let host = Actor::host();
+        let by = By::Host(&host);
+        let mut scene_errors = Vec::new();
+
+        let (replaced, row) = block_on(earlier.issue(request(), by)).unwrap();
+        // Moved to the current key, rotated, used while both secrets work, and after.
+        let _ = block_on(tokens.authenticate(replaced.expose_secret(), &Access::any())).unwrap();
+        let overlap = Rotation::with_overlap(TimeDelta::seconds(60));
+        let (secret, _) = block_on(tokens.rotate(row.id, overlap, by)).unwrap();
+        for text in [&replaced, &secret] {
+            let _ = block_on(tokens.authenticate(text.expose_secret(), &Access::any())).unwrap();
+        }
+        clock.advance(TimeDelta::seconds(60));
+        let (leaked, _) = block_on(tokens.issue(request(), by)).unwrap();
+        assert!(block_on(tokens.report_leaked(leaked.expose_secret())).unwrap());
+        let (gone, gone_row) = block_on(earlier.issue(request(), by)).unwrap();
+        block_on(tokens.deactivate(gone_row.id, by, None)).unwrap();
+        for text in [&replaced, &secret, &leaked, &gone] {
+            canaries.add_token(text.expose_secret());
+        }
+
+        let mut fail = |error: &dyn std::error::Error| {
+            let mut chain = Some(error);
+            while let Some(error) = chain {
+                scene_errors.push(format!("{error} {error:?} {error:#?}"));
+                chain = error.source();
+            }
+        };
+        let text = secret.expose_secret();
+        let mixed = format!("{}{}", &leaked.expose_secret()[..34], &text[34..]);
+        let lacking: Tokens<ReadWrite> = Builder::new(
+            store.clone(),
+            Rules::new(sample::rules().format, Keyring::unkeyed()),
+            clock.clone(),
+            SeededRandomness::new(3),
+        )
+        .build();
+        for wrong in [
+            replaced.expose_secret(),
+            leaked.expose_secret(),
+            gone.expose_secret(),
+            &text[1..],
+            &text[..text.len() - 1],
+            &format!("{text} "),
+            &mixed,
+            &text.to_uppercase(),
+        ] {
+            fail(&block_on(tokens.authenticate(wrong, &Access::any())).unwrap_err());
+            fail(&block_on(tokens.authenticate_strict(wrong, &Access::any())).unwrap_err());
+        }
+        // A secret of another token with a checksum that fits: the right id, the wrong secret.
+        let forged = SeededRandomness::new(2);
+        let twin: Tokens<ReadWrite> = Builder::new(
+            MemoryStore::default(),
+            Rules::new(sample::rules().format, Keyring::unkeyed()),
+            clock.clone(),
+            forged,
+        )
+        .build();
+        let (same_id, same_row) = block_on(twin.issue(request(), by)).unwrap();
+        assert_eq!(same_row.id, row.id);
+        let (other_secret, _) = block_on(twin.rotate(row.id, Rotation::at_once(), by)).unwrap();
+        canaries.add_token(same_id.expose_secret());
+        canaries.add_token(other_secret.expose_secret());
+        fail(
+            &block_on(tokens.authenticate(other_secret.expose_secret(), &Access::any()))
+                .unwrap_err(),
+        );
+        fail(&block_on(lacking.authenticate(text, &Access::any())).unwrap_err());
+        fail(&block_on(tokens.issue(request().never_expires(), by)).unwrap_err());
+        fail(&block_on(tokens.rotate(gone_row.id, overlap, by)).unwrap_err());
+        fail(&text.parse::<TokenId>().unwrap_err());
+        fail(&serde_json::from_value::<TokenId>(Value::String(text.into())).unwrap_err());
+        fail(&serde_json::from_value::<KeyId>(Value::String(text.to_uppercase())).unwrap_err());
+        fail(&Format::new(text).unwrap_err());
+        block_on(tokens.flush_usage()).unwrap();
+
+        let record = block_on(tokens.find(row.id, by)).unwrap();
+        Self {
+            tokens,
+            rules,
+            store,
+            clock,
+            heard,
+            key,
+            password,
+            canaries,
+            secret,
+            replaced,
+            record,
+            errors: scene_errors,
+        }
+    }
+
+    fn request(&self) -> IssueRequest<ReadWrite> {
+        let mut request = request().of_kind(Kind::session());
+        request.bypass = Some(self.prove());
+        request
+    }
+
+    fn builder(&self) -> Builder {
+        let randomness = SeededRandomness::new(4);
+        Builder::new(self.store.clone(), self.rules.clone(), self.clock.clone(), randomness)
+    }
+
+    fn challenge(&self) -> Challenge {
+        let operation = Operation::IssueBypassingToken;
+        Challenge::new(sample::owner(1), operation, b"backup", None, sample::after(600))
+    }
+
+    fn prove(&self) -> keyfob::TwoFactorProof {
+        let verifier = OnePassword(self.password.clone());
+        let answer = Answer::new(String::from_utf8(self.password.clone()).unwrap());
+        self.clock.set(sample::start());
+        block_on(self.tokens.prove(&verifier, self.challenge(), &answer)).unwrap()
+    }
+
+    /// All that the store has, as it shows it.
+    fn dump(&self) -> Vec<String> {
+        block_on(async {
+            let store = &self.store;
+            let page = store.query(&Query::new(Filter::default(), 1000)).await.unwrap();
+            let events = store.events(&EventQuery::after(0, 1000)).await.unwrap();
+            assert!(page.records.len() > 2 && events.len() > 5);
+            let changes = store.invalidations(Epoch(0)).await.unwrap();
+            let owner = store.owner(&sample::owner(1)).await.unwrap();
+            vec![
+                format!("{store:?} {store:#?}"),
+                format!("{page:?} {page:#?}"),
+                format!("{events:?} {events:#?}"),
+                format!("{changes:?} {owner:?}"),
+                format!("{:?}", self.heard.events()),
+            ]
+        })
+    }
+}
+
+fn request() -> IssueRequest<ReadWrite> {
+    let grant = Grant::only([ReadWrite::Read]).unwrap();
+    let mut request = IssueRequest::new(sample::owner(1), grant);
+    request.name = TokenName::new("backup").unwrap();
+    request.note = Note::new("runs at night").unwrap();
+    request.constraints = Constraints::default();
+    request
+}
+
+/// Knows nobody.
+#[derive(Debug)]
+struct NoAccounts;
+
+#[async_trait]
+impl Directory for NoAccounts {
+    async fn account(&self, _: &AccountKey) -> Result<Option<Account>, DirectoryError> {
+        Ok(None)
+    }
+
+    async fn rights(&self, _: &Account) -> Result<Grant<ScopeName>, DirectoryError> {
+        Err(DirectoryError("nobody has rights".into()))
+    }
+
+    async fn is_administrator(&self, _: &Account) -> Result<bool, DirectoryError> {
+        Ok(false)
+    }
+}
+
+/// Accepts one password.
+#[derive(Clone)]
+struct OnePassword(Vec<u8>);
+
+impl std::fmt::Debug for OnePassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnePassword")
+    }
+}
+
+#[async_trait]
+impl TwoFactorVerifier for OnePassword {
+    fn method(&self) -> &str {
+        "password"
+    }
+
+    async fn is_enrolled(&self, _: &OwnerId) -> Result<bool, FactorError> {
+        Ok(true)
+    }
+
+    async fn prepare(&self, _: &Challenge) -> Result<(), FactorError> {
+        Ok(())
+    }
+
+    async fn check(&self, _: &Challenge, answer: &Answer) -> Result<(), FactorError> {
+        let right = answer.expose_secret().as_bytes() == self.0;
+        right.then_some(()).ok_or(FactorError::Wrong)
+    }
+}
+
+/// Every run of eight bytes of a secret, as it may be written.
+#[derive(Default)]
+struct Canaries(BTreeSet<String>);
+
+impl Canaries {
+    fn add(&mut self, secret: &[u8]) {
+        for run in secret.windows(8) {
+            self.0.extend(std::str::from_utf8(run).map(str::to_owned));
+            self.0.insert(run.iter().map(|byte| format!("{byte:02x}")).collect());
+            self.0.insert(run.iter().map(|byte| format!("{byte:02X}")).collect());
+            let list: Vec<_> = run.iter().map(u8::to_string).collect();
+            self.0.insert(list.join(","));
+        }
+    }
+
+    /// The secret part of a token's text: 32 characters before the checksum's six.
+    fn add_token(&mut self, text: &str) {
+        self.add(&text.as_bytes()[text.len() - 38..text.len() - 6]);
+    }
+
+    fn found_in(&self, text: &str) -> Option<&String> {
+        let packed: String = text.split_whitespace().collect();
+        self.0.iter().find(|canary| text.contains(*canary) || packed.contains(*canary))
+    }
+
+    fn assert_absent_from(&self, text: &str, place: &str) {
+        assert_eq!(self.found_in(text), None, "{place}: {text}");
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Every line from the first use of this on, of all threads.
+    fn of_this_process() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::TRACE)
+                .with_writer(move || writer.clone())
+                .init();
+            log
+        })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
