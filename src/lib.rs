@@ -38,8 +38,8 @@
 //!
 //! # Features
 //!
-//! `memory`, `os` and `service` are on by default; `tokio`, `tracing`, `http`, `axum`, `native` and
-//! `testing` are not. None changes what is there without it. Without any, the tree holds no
+//! `memory`, `os` and `service` are on by default; `sqlite`, `tokio`, `tracing`, `http`, `axum`,
+//! `native` and `testing` are not. None changes what is there without it. Without any, the tree holds no
 //! runtime, no server and no database.
 //!
 //! # Public dependencies

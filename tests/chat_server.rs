@@ -22,7 +22,15 @@ use serde_json::{Value, json};
 
 #[test]
 fn a_token_lives_from_sign_in_to_revocation_and_no_line_tells_its_secret() {
-    let server = Server::start("life", &[], "trace");
+    lives(Server::start("life", &[], "trace"));
+}
+
+#[test]
+fn a_token_lives_the_same_in_a_file() {
+    lives(Server::start("life_in_a_file", &["--store", "sqlite:life.db"], "trace"));
+}
+
+fn lives(server: Server) {
     let session = server.sign_in("bob", PASSWORD);
     let reading = json!({"name": "reader", "scopes": ["read"]});
     let made = server.call("POST", "/tokens", &session, Some(&reading)).is(201).json();
@@ -90,13 +98,81 @@ fn a_token_lives_from_sign_in_to_revocation_and_no_line_tells_its_secret() {
     assert!(lines.contains(&writer_id), "at `trace` the log tells of tokens by their ids");
     for secret in [session, reader, writer, second, administrator, other] {
         let (_, tail) = secret.rsplit_once('_').unwrap();
-        for at in 0..=tail.len() - 8 {
-            assert!(!lines.contains(&tail[at..at + 8]), "a part of a secret in the output");
+        for slice in tail.as_bytes().windows(8) {
+            let slice = std::str::from_utf8(slice).unwrap();
+            assert!(!lines.contains(slice), "a part of a secret in the output");
         }
     }
     for password in [PASSWORD, "the administrator's password", "guess"] {
         assert!(!lines.contains(password), "a password in the output");
     }
+}
+
+#[test]
+fn a_restart_loses_nothing_and_a_key_that_does_not_fit_is_refused() {
+    let home = folder("kept");
+    let store = format!("sqlite:{}", home.join("kept.db").display());
+    let store = ["--store", store.as_str()];
+    let first = Server::start("restart", &store, "info");
+    let session = first.sign_in("bob", PASSWORD);
+    let made = |name: &str| {
+        let body = json!({"name": name, "scopes": ["read"]});
+        let made = first.call("POST", "/tokens", &session, Some(&body)).is(201).json();
+        (text(&made["token"]), text(&made["id"]))
+    };
+    let ((kept, _), (revoked, id), (blocked, blocked_id)) =
+        (made("kept"), made("revoked"), made("blocked"));
+    first.call("DELETE", &format!("/tokens/{id}"), &session, None).is(204);
+    first.call("POST", &format!("/tokens/{blocked_id}/deactivate"), &session, None).is(200);
+    first.call("GET", "/messages", &kept, None).is(200);
+    let mode = |file: &str| fs::metadata(home.join(file)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("kept.db.key"), 0o600);
+    first.stop();
+
+    let second = Server::start("restart", &store, "info");
+    let works = |token: &str| second.call("GET", "/messages", token, None).status;
+    assert_eq!(
+        (works(&session), works(&kept), works(&revoked), works(&blocked)),
+        (200, 200, 401, 401)
+    );
+    let listed = second.call("GET", "/tokens?name=kept", &session, None).is(200).json();
+    assert!(listed["tokens"][0]["last_used_at"].is_string(), "the last use was forgotten");
+    second.stop();
+
+    let other = write_key(&home, "other.key");
+    let mut arguments = vec!["--listen", "127.0.0.1:0", "--secret-key", &other];
+    arguments.extend(store);
+    let refused = Command::new(binary()).current_dir(&home).args(arguments).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("kept.db") && told.lines().count() == 1, "{told}");
+}
+
+#[test]
+fn two_processes_on_one_file_are_one_server() {
+    let store = folder("pair").join("pair.db");
+    let store = format!("sqlite:{}", store.display());
+    let arguments = ["--store", store.as_str()];
+    let (one, other) =
+        (Server::start("one", &arguments, "info"), Server::start("other", &arguments, "info"));
+    let session = one.sign_in("bob", PASSWORD);
+    let works = |server: &Server, token: &str| server.call("GET", "/messages", token, None).status;
+    let made = other.call("POST", "/tokens", &session, Some(&json!({"name": "x"}))).is(201).json();
+    let (token, id) = (text(&made["token"]), text(&made["id"]));
+    assert_eq!((works(&one, &token), works(&other, &token)), (200, 200));
+    one.call("POST", &format!("/tokens/{id}/deactivate"), &session, None).is(200);
+    assert_eq!((works(&one, &token), works(&other, &token)), (401, 401));
+    other.call("POST", &format!("/tokens/{id}/reactivate"), &session, None).is(200);
+    assert_eq!((works(&one, &token), works(&other, &token)), (200, 200));
+    other.call("DELETE", &format!("/tokens/{id}"), &session, None).is(204);
+    assert_eq!((works(&one, &token), works(&other, &token)), (401, 401));
+}
+
+fn write_key(home: &Path, name: &str) -> String {
+    let path = home.join(name);
+    fs::write(&path, format!("k9:{}\n", "cd".repeat(32))).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -424,7 +500,8 @@ fn a_start_that_fails_says_why_in_one_line_and_leaves_nothing() {
         (owned(&["--listen", "nowhere"]), "--listen nowhere"),
         (owned(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"]), "twice"),
         (owned(&["--listen", &taken.address]), &taken.address),
-        (owned(&["--store", "sqlite:chat.db"]), "--store sqlite:"),
+        (owned(&["--store", "sqlite:"]), "--store"),
+        (owned(&["--store", "sqlite:/nowhere/at/all.db"]), "/nowhere/at/all.db"),
         (owned(&["--store", "postgres://user:hunter2@host/db"]), "--store postgres:"),
         (owned(&["--store", "redis://host"]), "--store"),
         (owned(&["--trusted-proxy", "10.0.0.0/33"]), "10.0.0.0/33"),
@@ -552,7 +629,8 @@ impl Server {
     fn start_with(name: &str, arguments: &[&str], log: &str, accounts: &[&str]) -> Self {
         let mut child = Command::new(binary())
             .current_dir(folder(&format!("{name}_home")))
-            .args(["--listen", "127.0.0.1:0", "--store", "memory:"])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(if arguments.contains(&"--store") { &[][..] } else { &["--store", "memory:"] })
             .args(accounts)
             .args(arguments)
             .env("RUST_LOG", log)

@@ -53,6 +53,7 @@ use keyfob::ports::store::{
 use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
 use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
 use keyfob::store::memory::MemoryStore;
+use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::laws::{Harness, LAWS};
 use keyfob::testing::{
     ManualClock, ManualTimer, RecordingSink, SeededRandomness, block_on, sample,
@@ -429,6 +430,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
             [IssueFailure::AlreadyIssued(id), missing().into()];
         "service::verified::Verified" Debug => [verified];
         "store::memory::MemoryStore" Debug => [&scene.store];
+        "store::sqlite::SqliteStore" Debug => [&scene.file];
         "testing::audit::RecordingSink" Debug => [&scene.heard];
         "testing::clock::ManualClock" Debug => [&scene.clock];
         "testing::clock::ManualTimer" Debug => [ManualTimer::new(&scene.clock)];
@@ -445,6 +447,7 @@ struct Scene {
     tokens: Tokens<ReadWrite>,
     rules: Rules,
     store: MemoryStore,
+    file: SqliteStore,
     clock: ManualClock,
     heard: RecordingSink,
     key: Key,
@@ -476,6 +479,7 @@ impl Scene {
         let rules = Rules::new(format, Keyring::new(key.clone()).with_previous(old))
             .with_policy(Policy::default().with_kind(Kind::session(), bypassing));
         let (store, heard) = (MemoryStore::default(), RecordingSink::new());
+        let file = SqliteStore::open(":memory:", sample::realm()).unwrap();
         let clock = ManualClock::new(sample::start());
         let tokens: Tokens<ReadWrite> =
             Builder::new(store.clone(), rules.clone(), clock.clone(), SeededRandomness::new(1))
@@ -565,6 +569,7 @@ impl Scene {
             tokens,
             rules,
             store,
+            file,
             clock,
             heard,
             key,

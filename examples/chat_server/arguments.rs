@@ -6,10 +6,13 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::tokens::Place;
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) listen: String,
+    pub(crate) store: Place,
     pub(crate) accounts: Option<PathBuf>,
     pub(crate) outbox: Option<PathBuf>,
     pub(crate) secret_key: Option<PathBuf>,
@@ -29,11 +32,13 @@ A small chat server whose tokens are keyfob's.
 Usage: chat_server [OPTIONS]
 
   --listen ADDR         where to listen; default 127.0.0.1:8065, port 0 picks a free one
-  --store URL           where tokens are kept; default and only choice for now: memory:
+  --store URL           where tokens are kept: sqlite:PATH (made if absent) or memory:;
+                        default sqlite:chat_server.db
   --accounts FILE       accounts and settings, as JSON; default: a few demo accounts
   --outbox DIR          where mail is to be put
   --secret-key FILE     keys for digests, one `key-id:hex` line each, the first is current;
-                        made if absent; default with memory: is a fresh key for this process
+                        made if absent; default PATH.key beside a SQLite file, and with
+                        memory: a fresh key for this process
   --trusted-proxy CIDR  whose X-Forwarded-For counts; may be given several times
   --help                prints this
 ";
@@ -71,6 +76,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command,
     }
     Ok(Command::Serve(Arguments {
         listen: read.listen.unwrap_or_else(|| "127.0.0.1:8065".to_owned()),
+        store: Place::parse(read.store.as_deref().unwrap_or("sqlite:chat_server.db"))?,
         accounts: read.accounts.map(PathBuf::from),
         outbox: read.outbox.map(PathBuf::from),
         secret_key: read.secret_key.map(PathBuf::from),
@@ -95,10 +101,7 @@ impl Read {
     fn take(&mut self, name: &str, value: String) -> Result<(), String> {
         let place = match name {
             "--listen" => &mut self.listen,
-            "--store" => {
-                is_known_store(&value)?;
-                &mut self.store
-            }
+            "--store" => &mut self.store,
             "--accounts" => &mut self.accounts,
             "--outbox" => &mut self.outbox,
             "--secret-key" => &mut self.secret_key,
@@ -111,17 +114,6 @@ impl Read {
             None => Ok(()),
             Some(_) => Err(format!("{name} is given twice")),
         }
-    }
-}
-
-fn is_known_store(url: &str) -> Result<(), String> {
-    // What follows the scheme may hold a password, and is not repeated.
-    match url.split_once(':') {
-        Some(("memory", "")) => Ok(()),
-        Some((scheme @ ("sqlite" | "postgres" | "postgresql"), _)) => {
-            Err(format!("--store {scheme}: is not there yet; use memory:"))
-        }
-        _ => Err("--store is none that this server knows; use memory:".to_owned()),
     }
 }
 

@@ -19,12 +19,24 @@ pub(crate) fn fresh() -> Result<Keyring, String> {
     parse(&fresh_line()?)
 }
 
+/// The keys of a file, which is made with a fresh one if it is not there; and whether it was made.
+///
+/// # Errors
+///
+/// A sentence that names the file.
+pub(crate) fn read_or_make(path: &Path) -> Result<(Keyring, bool), String> {
+    match read(path)? {
+        Some(keyring) => Ok((keyring, false)),
+        None => make(path).map(|keyring| (keyring, true)),
+    }
+}
+
 /// The keys of a file, if it is there.
 ///
 /// # Errors
 ///
 /// A sentence that names the file.
-pub(crate) fn read(path: &Path) -> Result<Option<Keyring>, String> {
+fn read(path: &Path) -> Result<Option<Keyring>, String> {
     let named = |what: String| format!("the key file {}: {what}", path.display());
     let file = match File::open(path) {
         Ok(file) => file,
@@ -49,7 +61,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Keyring>, String> {
 /// # Errors
 ///
 /// A sentence that names the file. Nothing is left behind then.
-pub(crate) fn make(path: &Path) -> Result<Keyring, String> {
+fn make(path: &Path) -> Result<Keyring, String> {
     let line = fresh_line()?;
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(format!(".{}", std::process::id()));

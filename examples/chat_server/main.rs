@@ -22,6 +22,7 @@ mod routes;
 mod serve;
 mod settings;
 mod sign_in;
+mod tokens;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -33,9 +34,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use keyfob::http::Answers;
 use keyfob::os::TokioTimer;
-use keyfob::store::memory::MemoryStore;
 use keyfob::wire::native::{Native, Needs};
-use keyfob::{Format, Keyring, Kind, ReadWrite, Rules, Tokens};
+use keyfob::{ReadWrite, Tokens};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -88,25 +88,21 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     if let Some(outbox) = arguments.outbox.filter(|outbox| outbox.exists() && !outbox.is_dir()) {
         return Err(format!("--outbox {}: it is no directory", outbox.display()));
     }
-    let key_file = arguments.secret_key.as_deref();
-    let keyring = key_file.map_or_else(|| keys::fresh().map(Some), keys::read)?;
     let listen = |error: io::Error| format!("--listen {}: {error}", arguments.listen);
     let listener = TcpListener::bind(&arguments.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let stop = stop_signal().map_err(|error| format!("signals cannot be awaited: {error}"))?;
-    let keyring = match (keyring, key_file) {
-        (Some(keyring), _) => keyring,
-        (None, Some(path)) => keys::make(path)?,
-        (None, None) => keys::fresh()?,
-    };
-
-    let tokens = Tokens::<ReadWrite>::new(MemoryStore::default(), rules(keyring)?);
+    let tokens = tokens::open(&arguments.store, arguments.secret_key.as_deref()).await?;
     let accounts = Arc::new(accounts);
     accounts.seed(&tokens).await?;
     let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
     let answers = Answers::new("chat").map_err(|error| error.to_string())?;
     let native = Native::new(tokens.clone(), Arc::<Accounts>::clone(&accounts), needs);
-    let native = native.with_answers(answers);
+    let mut native = native.with_answers(answers);
+    if arguments.store.is_shared() {
+        // Another process on the same store may have revoked what this one has in its index.
+        native = native.strict();
+    }
     let passwords = Arc::new(Passwords::new().map_err(|error| error.to_string())?);
     let host = Host {
         attempts: Attempts::new(Arc::clone(tokens.clock())),
@@ -148,13 +144,6 @@ fn accounts(path: Option<&Path>) -> Result<(Accounts, Option<DemoAccounts>), Str
     let text = fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
     let accounts = AccountsFile::parse(&text).and_then(Accounts::new).map_err(named)?;
     Ok((accounts, None))
-}
-
-/// Sessions last 12 hours and make tokens as their owner does. Personal tokens make none: what a
-/// stolen one could do ends with it.
-fn rules(keyring: Keyring) -> Result<Rules, String> {
-    let format = Format::new("chatpat").and_then(|format| format.with("chatses", Kind::session()));
-    Ok(Rules::new(format.map_err(|error| error.to_string())?, keyring))
 }
 
 /// Resolves when the server is to stop.

@@ -46,6 +46,19 @@ impl OwnerState {
         Self { standing, generation, sequence, changed_at }
     }
 
+    /// The state after a change of standing: what every store must make of it.
+    ///
+    /// Leaving deletion begins the next generation.
+    #[must_use]
+    pub fn becoming(mut self, standing: OwnerStanding, at: DateTime<Utc>) -> Self {
+        if self.standing == OwnerStanding::Deleted && standing != OwnerStanding::Deleted {
+            self.generation = self.generation.saturating_add(1);
+        }
+        self.standing = standing;
+        self.changed_at = Some(at);
+        self
+    }
+
     /// The state of an owner that nobody has spoken of yet.
     #[must_use]
     pub const fn unheard_of() -> Self {

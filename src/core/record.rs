@@ -7,7 +7,7 @@ use super::digest::{Digest, Keyring, StoredDigest, UnknownKey};
 use super::event::Actor;
 use super::id::{Kind, Note, OwnerId, RealmId, ScopeName, TokenId, TokenName};
 use super::scope::Grant;
-use super::token::{Expiry, State, TokenRecord, Usage, Validity};
+use super::token::{Ended, Expiry, State, TokenRecord, Usage, Validity};
 
 impl TokenRecord {
     /// A row with these fields, for a store or an importer that sets the others from what it
@@ -71,6 +71,13 @@ impl TokenRecord {
     pub fn bind(&mut self, keyring: &Keyring) -> Result<(), UnknownKey> {
         self.binding = self.bound(keyring)?;
         Ok(())
+    }
+
+    /// Revokes the row, as a store does with many of them at once. `changed_sequence` and
+    /// `version` are for the store to advance.
+    pub fn end(&mut self, end: &Ended) {
+        self.state = State::Revoked(end.clone());
+        self.changed_at = self.changed_at.max(end.at);
     }
 
     fn bound(&self, keyring: &Keyring) -> Result<Digest, UnknownKey> {

@@ -13,11 +13,11 @@ pub use self::change::{
     OwnerChanged, OwnerSet, Revoked, StoredEvent, Touched, Use,
 };
 pub use self::query::{Cursor, Filter, Order, Page, Query, Start, StateName};
-use crate::core::change::Change;
+use crate::core::change::{Change, Presenter};
 use crate::core::digest::{Digest, DigestScheme};
 use crate::core::id::{KeyId, OwnerId, RealmId, TokenId};
-use crate::core::owner::OwnerState;
-use crate::core::token::TokenRecord;
+use crate::core::owner::{OwnerStanding, OwnerState};
+use crate::core::token::{Expiry, State, TokenRecord};
 
 /// Keeps tokens, owners and events of one realm.
 ///
@@ -211,6 +211,20 @@ impl Found {
     #[must_use]
     pub const fn new(record: TokenRecord, owner: OwnerState, epoch: Epoch) -> Self {
         Self { record, owner, epoch }
+    }
+
+    /// Whether this is the presenting token as the decision saw it, and live at that time: what
+    /// every store must ask in the step that inserts or widens.
+    #[must_use]
+    pub fn presents(&self, presenter: Presenter, at: DateTime<Utc>) -> bool {
+        let validity = self.record.validity;
+        self.record.id == presenter.token
+            && self.record.version == presenter.version
+            && self.record.state == State::Active
+            && validity.not_before.is_none_or(|not_before| not_before <= at)
+            && validity.expires_at > Expiry::At(at)
+            && self.owner.standing == OwnerStanding::Active
+            && self.owner.generation == self.record.owner_generation
     }
 }
 

@@ -177,13 +177,7 @@ impl Realm {
         if before.standing == change.standing {
             return OwnerSet::Done(OwnerChanged::new(before, self.epoch, false));
         }
-        let mut state = before;
-        state.standing = change.standing;
-        state.changed_at = Some(change.at);
-        if before.standing == OwnerStanding::Deleted {
-            state.generation = state.generation.saturating_add(1);
-        }
-        self.owners.insert(change.owner.clone(), state);
+        self.owners.insert(change.owner.clone(), before.becoming(change.standing, change.at));
         if change.standing == OwnerStanding::Deleted {
             let end = Ended::new(change.event.by.clone(), change.event.why.clone(), change.at);
             let all = self.select(&Filter::of_owner(change.owner.clone()).unrevoked());
@@ -247,14 +241,8 @@ impl Realm {
         let Some(presenter) = presenter else {
             return true;
         };
-        self.find(&Lookup::Id(presenter.token)).is_some_and(|found| {
-            found.record.version == presenter.version
-                && found.record.state == State::Active
-                && found.record.validity.not_before.is_none_or(|not_before| not_before <= now)
-                && found.record.validity.expires_at > Expiry::At(now)
-                && found.owner.standing == OwnerStanding::Active
-                && found.owner.generation == found.record.owner_generation
-        })
+        let found = self.find(&Lookup::Id(presenter.token));
+        found.is_some_and(|found| found.presents(presenter, now))
     }
 
     /// Everything that was minted by a token, and by what it minted, and is not revoked.
@@ -277,8 +265,7 @@ impl Realm {
         for id in tokens {
             let row = self.by_id.get(id).and_then(|number| self.rows.get(number)).cloned();
             if let Some(mut record) = row {
-                record.state = State::Revoked(end.clone());
-                record.changed_at = record.changed_at.max(end.at);
+                record.end(end);
                 self.put(record);
             }
         }

@@ -1,0 +1,196 @@
+//! Tokens in a SQLite file.
+//!
+//! Changes go through one thread that commits those that come together in one transaction, each
+//! in a savepoint of its own. Point reads run where they are asked, since a row that is in the
+//! page cache is read in less time than it takes to ask another thread; lists run on a thread of
+//! their own. Several processes may use one file.
+
+mod connection;
+mod read;
+mod rows;
+mod write;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+
+use self::rows::Trouble;
+use self::write::Writing;
+use self::writer::Writer;
+use crate::core::change::Change;
+use crate::core::id::{OwnerId, RealmId};
+use crate::core::owner::OwnerState;
+use crate::ports::store::{
+    Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
+    OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent, TokenStore, Use,
+};
+
+/// A store in a SQLite file, bound to one realm. Clones are handles on the same realm.
+#[derive(Clone)]
+pub struct SqliteStore {
+    realm: RealmId,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens a file, makes it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when the file cannot be opened or written, is another
+    /// program's, or has a newer schema.
+    pub fn open(path: impl AsRef<Path>, realm: RealmId) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_owned();
+        let mut connection = connection::open(&path, PATIENCE)?;
+        connection::migrate(&mut connection, connection::STEPS).map_err(StoreError::unavailable)?;
+        let writer = Writer::start(connection).map_err(StoreError::unavailable)?;
+        let shared = Shared { path, readers: Mutex::default(), writer };
+        Ok(Self { realm, shared: Arc::new(shared) })
+    }
+
+    /// A handle on another realm of the same file.
+    #[must_use]
+    pub fn in_realm(&self, realm: RealmId) -> Self {
+        Self { realm, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Runs questions in one snapshot.
+    fn read<T>(
+        &self,
+        ask: impl FnOnce(&Connection, &RealmId) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        let pooled = self.readers().pop();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => connection::open(&self.shared.path, PATIENCE)?,
+        };
+        let answer = (|| {
+            let transaction = connection.transaction()?;
+            let answer = ask(&transaction, &self.realm)?;
+            transaction.commit()?;
+            Ok::<_, Trouble>(answer)
+        })();
+        // A connection that failed may be in any state; the next reader gets a new one.
+        if answer.is_ok() {
+            let mut readers = self.readers();
+            if readers.len() < MOST_READERS {
+                readers.push(connection);
+            }
+        }
+        Ok(answer?)
+    }
+
+    /// Runs questions that may take long, away from the runtime's threads.
+    async fn read_elsewhere<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Connection, &RealmId) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = futures_channel::oneshot::channel();
+        let store = self.clone();
+        std::thread::Builder::new()
+            .name("keyfob-sqlite-read".into())
+            .spawn(move || drop(answer.send(store.read(ask))))
+            .map_err(StoreError::unavailable)?;
+        answered.await.map_err(|_| StoreError::unavailable("the reader has ended"))?
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        mut change: impl FnMut(&Writing<'_>) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let realm = self.realm.clone();
+        let run = move |connection: &Connection| change(&Writing { connection, realm: &realm });
+        self.shared.writer.run(run).await
+    }
+
+    fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.shared.path)
+            .field("realm", &self.realm)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TokenStore for SqliteStore {
+    fn realm(&self) -> &RealmId {
+        &self.realm
+    }
+
+    async fn insert(&self, insert: Insert) -> Result<Inserted, StoreError> {
+        if insert.record.realm != self.realm {
+            return Err(StoreError::Corrupt(format!("a row of realm {}", insert.record.realm)));
+        }
+        self.write(move |writing| writing.insert(&insert)).await
+    }
+
+    async fn find(&self, key: &Lookup) -> Result<Option<Found>, StoreError> {
+        self.read(|connection, realm| read::find(connection, realm, key))
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        let query = query.clone();
+        self.read_elsewhere(move |connection, realm| read::query(connection, realm, &query)).await
+    }
+
+    async fn apply(&self, change: &Change) -> Result<Applied, StoreError> {
+        let change = change.clone();
+        self.write(move |writing| writing.apply(&change)).await
+    }
+
+    async fn revoke_all(&self, revocation: &MassRevocation) -> Result<Revoked, StoreError> {
+        let revocation = revocation.clone();
+        self.write(move |writing| writing.revoke_all(&revocation)).await
+    }
+
+    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+        let uses = uses.to_vec();
+        self.write(move |writing| writing.mark_used(&uses)).await
+    }
+
+    async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {
+        self.read(|connection, realm| read::owner(connection, realm, owner))
+    }
+
+    async fn set_owner(&self, change: &OwnerChange) -> Result<OwnerSet, StoreError> {
+        let change = change.clone();
+        self.write(move |writing| writing.set_owner(&change)).await
+    }
+
+    async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError> {
+        self.read(|connection, realm| read::invalidations(connection, realm, since))
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+        let query = query.clone();
+        self.read_elsewhere(move |connection, realm| read::events(connection, realm, &query)).await
+    }
+
+    async fn prune(&self, dead_before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        self.write(move |writing| writing.prune(dead_before, limit)).await
+    }
+}
+
+/// How long to wait for another process's commit. A host answers within ten seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Idle connections that are kept; each holds a cache of prepared statements.
+const MOST_READERS: usize = 16;

@@ -1,0 +1,275 @@
+//! Questions, each one statement and so one snapshot.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+
+use super::rows::{self, COLUMN_COUNT, COLUMNS, Trouble, number, signed};
+use crate::core::id::{KeyId, OwnerId, RealmId};
+use crate::core::owner::OwnerState;
+use crate::core::token::TokenRecord;
+use crate::core::verify::micros;
+use crate::ports::store::{
+    Epoch, EventQuery, Filter, Found, Invalidations, Lookup, Order, Page, Query, Start, StateName,
+    StoredEvent, Touched,
+};
+use crate::store::cursor::{Field, Place};
+
+pub(super) fn find(
+    connection: &Connection,
+    realm: &RealmId,
+    key: &Lookup,
+) -> Result<Option<Found>, Trouble> {
+    let condition = match key {
+        Lookup::Digest { .. } => {
+            "t.digest = ?2 AND t.scheme = ?3 AND coalesce(t.digest_key, '') = coalesce(?4, '')"
+        }
+        Lookup::Id(_) => "t.id = ?2",
+        Lookup::Number(_) => "t.number = ?2",
+    };
+    let sql = format!(
+        "SELECT {COLUMNS}, o.standing, o.generation, o.sequence, o.changed_at, coalesce(r.epoch, 0)
+         FROM tokens t
+         LEFT JOIN owners o ON o.realm = t.realm AND o.owner = t.owner
+         LEFT JOIN realms r ON r.realm = t.realm
+         WHERE t.realm = ?1 AND {condition}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let realm = realm.as_str();
+    let mut found = match key {
+        Lookup::Digest { scheme, key, digest } => {
+            let key = key.as_ref().map(KeyId::as_str);
+            statement.query(params![realm, digest.as_bytes(), scheme.code(), key])?
+        }
+        Lookup::Id(id) => statement.query(params![realm, id.as_bytes()])?,
+        // A number that does not fit was never given.
+        Lookup::Number(number) => {
+            statement.query(params![realm, i64::try_from(*number).unwrap_or(i64::MIN)])?
+        }
+    };
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    let owner = rows::owner(row, COLUMN_COUNT)?;
+    let epoch = Epoch(number(row.get(COLUMN_COUNT.saturating_add(4))?)?);
+    Ok(Some(Found::new(rows::token(row)?, owner, epoch)))
+}
+
+pub(super) fn owner(
+    connection: &Connection,
+    realm: &RealmId,
+    owner: &OwnerId,
+) -> Result<OwnerState, Trouble> {
+    let mut statement = connection.prepare_cached(
+        "SELECT standing, generation, sequence, changed_at FROM owners WHERE realm = ?1 AND owner = ?2",
+    )?;
+    let mut found = statement.query(params![realm.as_str(), owner.as_str()])?;
+    match found.next()? {
+        Some(row) => rows::owner(row, 0),
+        None => Ok(OwnerState::unheard_of()),
+    }
+}
+
+pub(super) fn epoch(connection: &Connection, realm: &RealmId) -> Result<Epoch, Trouble> {
+    let mut statement = connection.prepare_cached("SELECT epoch FROM realms WHERE realm = ?1")?;
+    let epoch: Option<i64> = statement.query_row([realm.as_str()], |row| row.get(0)).optional()?;
+    Ok(Epoch(number(epoch.unwrap_or_default())?))
+}
+
+pub(super) fn query(
+    connection: &Connection,
+    realm: &RealmId,
+    query: &Query,
+) -> Result<Page, Trouble> {
+    let (condition, values) = where_clause(realm, &query.filter)?;
+    let total = if query.with_total {
+        let sql = format!("SELECT count(*) FROM tokens t WHERE {condition}");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let total: i64 = statement.query_row(params_from_iter(values.iter()), |row| row.get(0))?;
+        Some(number(total)?)
+    } else {
+        None
+    };
+    let field = field(query.order);
+    let (direction, past) = if query.descending { ("DESC", "<") } else { ("ASC", ">") };
+    let mut values = values;
+    let mut condition = condition;
+    let mut offset = 0;
+    match &query.start {
+        Start::Beginning => {}
+        Start::Offset(rows) => offset = i64::from(*rows),
+        Start::After(cursor) => {
+            let after = Place::read(cursor, query).map_err(|_| Trouble::InvalidCursor)?;
+            values.push(match after.field {
+                Field::Number(value) => Value::Integer(value),
+                Field::Text(value) => Value::Text(value),
+            });
+            values.push(Value::Integer(signed(after.number)?));
+            let (first, second) = (values.len().saturating_sub(1), values.len());
+            condition = match field {
+                Some(field) => {
+                    format!("{condition} AND ({field}, t.number) {past} (?{first}, ?{second})")
+                }
+                None => format!("{condition} AND ?{first} = 0 AND t.number {past} ?{second}"),
+            };
+        }
+    }
+    let limit = i64::from(query.limit.clamp(1, Query::LARGEST_PAGE));
+    let order = match field {
+        Some(field) => format!("{field} {direction}, t.number {direction}"),
+        None => format!("t.number {direction}"),
+    };
+    // One more than asked for tells whether there is a next page.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tokens t WHERE {condition}
+         ORDER BY {order} LIMIT {} OFFSET {offset}",
+        limit.saturating_add(1)
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut records: Vec<TokenRecord> = statement
+        .query_and_then(params_from_iter(values), rows::token)?
+        .collect::<Result<_, _>>()?;
+    let more = records.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        records.pop();
+    }
+    let last = records.last().filter(|_| more);
+    let next = last.map(|last| Place::of(last, query.order).cursor(query));
+    Ok(Page::new(records, next, total))
+}
+
+pub(super) fn events(
+    connection: &Connection,
+    realm: &RealmId,
+    query: &EventQuery,
+) -> Result<Vec<StoredEvent>, Trouble> {
+    let mut values = vec![text(realm.as_str()), Value::Integer(signed(query.after)?)];
+    let mut condition = String::from("realm = ?1 AND sequence > ?2");
+    if let Some(token) = &query.token {
+        values.push(Value::Blob(token.as_bytes().to_vec()));
+        condition = format!("{condition} AND token = ?{}", values.len());
+    }
+    if let Some(owner) = &query.owner {
+        values.push(text(owner.as_str()));
+        condition = format!("{condition} AND owner = ?{}", values.len());
+    }
+    let limit = query.limit.clamp(1, Query::LARGEST_PAGE);
+    let sql = format!(
+        "SELECT sequence, event FROM events WHERE {condition} ORDER BY sequence LIMIT {limit}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement
+        .query_and_then(params_from_iter(values), |row| {
+            let event = rows::json(&row.get::<_, String>(1)?, "event")?;
+            Ok(StoredEvent { sequence: number(row.get(0)?)?, event })
+        })?
+        .collect()
+}
+
+pub(super) fn invalidations(
+    connection: &Connection,
+    realm: &RealmId,
+    since: Epoch,
+) -> Result<Invalidations, Trouble> {
+    // Both statements see one snapshot: the caller's transaction begins it.
+    let now = epoch(connection, realm)?;
+    let oldest: Option<i64> = connection
+        .prepare_cached("SELECT min(epoch) FROM changes WHERE realm = ?1")?
+        .query_row([realm.as_str()], |row| row.get(0))?;
+    let oldest = match oldest {
+        Some(first) => number::<u64>(first)?.saturating_sub(1),
+        None => now.0,
+    };
+    if since.0 < oldest || since > now {
+        return Ok(Invalidations::new(now, None, None));
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT epoch, token, owner FROM changes WHERE realm = ?1 AND epoch > ?2 ORDER BY epoch",
+    )?;
+    let changes = statement
+        .query_and_then(params![realm.as_str(), signed(since.0)?], |row| {
+            let token: Option<Vec<u8>> = row.get(1)?;
+            let owner: Option<String> = row.get(2)?;
+            let touched = match (token, owner) {
+                (Some(token), _) => Touched::Token(rows::id(&token)?),
+                (None, Some(owner)) => {
+                    Touched::Owner(OwnerId::new(owner).map_err(|_| Trouble::Corrupt("owner"))?)
+                }
+                (None, None) => Touched::Everything,
+            };
+            Ok((Epoch(number(row.get(0)?)?), touched))
+        })?
+        .collect::<Result<_, Trouble>>()?;
+    Ok(Invalidations::new(now, Some(changes), None))
+}
+
+/// A filter as a condition on `t`, with its values from `?1` on.
+pub(super) fn where_clause(
+    realm: &RealmId,
+    filter: &Filter,
+) -> Result<(String, Vec<Value>), Trouble> {
+    let mut values = vec![text(realm.as_str())];
+    let mut condition = String::from("t.realm = ?1");
+    let mut add = |sql: &str, value: Value| {
+        values.push(value);
+        condition = format!("{condition} AND {}", sql.replace('?', &format!("?{}", values.len())));
+    };
+    let list = |owners: &[OwnerId]| rows::written(&owners).map(Value::Text);
+    if let Some(owner) = &filter.owner {
+        add("t.owner = ?", text(owner.as_str()));
+    }
+    if let Some(owners) = &filter.owners {
+        add("t.owner IN (SELECT value FROM json_each(?))", list(owners)?);
+    }
+    if !filter.except_owners.is_empty() {
+        add("t.owner NOT IN (SELECT value FROM json_each(?))", list(&filter.except_owners)?);
+    }
+    if let Some(kind) = &filter.kind {
+        add("t.kind = ?", text(kind.as_str()));
+    }
+    if let Some(name) = &filter.name {
+        add("t.name = ?", text(name.as_str()));
+    }
+    if let Some(parent) = &filter.parent {
+        add("t.parent = ?", Value::Blob(parent.as_bytes().to_vec()));
+    }
+    if let Some(states) = &filter.states {
+        let numbers: Vec<i64> = states
+            .iter()
+            .map(|state| match state {
+                StateName::Active => 0,
+                StateName::Deactivated => 1,
+                StateName::Revoked => 2,
+            })
+            .collect();
+        add("t.state IN (SELECT value FROM json_each(?))", Value::Text(rows::written(&numbers)?));
+    }
+    if let Some(at) = filter.outlives {
+        add("(t.expires_at IS NULL OR t.expires_at >= ?)", Value::Integer(micros(at)));
+    }
+    if let Some(at) = filter.expired_at {
+        add("t.expires_at <= ?", Value::Integer(micros(at)));
+    }
+    if let Some(at) = filter.created_from {
+        add("t.created_at >= ?", Value::Integer(micros(at)));
+    }
+    if let Some(at) = filter.created_before {
+        add("t.created_at < ?", Value::Integer(micros(at)));
+    }
+    Ok((condition, values))
+}
+
+/// What comes before the number in an order.
+const fn field(order: Order) -> Option<&'static str> {
+    match order {
+        Order::Changed => Some("t.changed_at"),
+        Order::Created => Some("t.created_at"),
+        // "Never" comes after every instant.
+        Order::Expires => Some("coalesce(t.expires_at, 9223372036854775807)"),
+        Order::Number => None,
+        Order::Owner => Some("t.owner"),
+    }
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.into())
+}

@@ -1,0 +1,107 @@
+-- Version 1. Instants are microseconds since 1970; ids and digests are bytes; the rest is text.
+
+CREATE TABLE realms (
+    realm      TEXT PRIMARY KEY,
+    -- The last change's number. One row, raised in the change's own transaction: the order of
+    -- epochs is the order of commits.
+    epoch      INTEGER NOT NULL DEFAULT 0,
+    last_event INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE owners (
+    realm      TEXT    NOT NULL,
+    owner      TEXT    NOT NULL,
+    standing   INTEGER NOT NULL CHECK (standing IN (0, 1, 2)),
+    -- Generation 0 would be an owner that tokens can be bound to before it exists.
+    generation INTEGER NOT NULL CHECK (generation >= 1),
+    sequence   INTEGER NOT NULL CHECK (sequence >= 0),
+    changed_at INTEGER,
+    PRIMARY KEY (realm, owner)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tokens (
+    -- AUTOINCREMENT: a pruned token's number is never given to another one.
+    number              INTEGER PRIMARY KEY AUTOINCREMENT,
+    realm               TEXT    NOT NULL,
+    id                  BLOB    NOT NULL CHECK (length(id) = 16),
+    owner               TEXT    NOT NULL,
+    owner_generation    INTEGER NOT NULL CHECK (owner_generation >= 1),
+    creator             TEXT    NOT NULL,
+    parent              BLOB             CHECK (length(parent) = 16),
+    kind                TEXT    NOT NULL,
+    prefix              TEXT    NOT NULL,
+    name                TEXT    NOT NULL,
+    note                TEXT    NOT NULL,
+    scopes              TEXT    NOT NULL,
+    state               INTEGER NOT NULL CHECK (state IN (0, 1, 2)),
+    ended               TEXT,
+    ended_at            INTEGER,
+    not_before          INTEGER,
+    -- NULL is "never": no number may mean that.
+    expires_at          INTEGER,
+    created_at          INTEGER NOT NULL,
+    changed_at          INTEGER NOT NULL,
+    changed_sequence    INTEGER NOT NULL CHECK (changed_sequence >= 1),
+    scheme              TEXT    NOT NULL,
+    digest_key          TEXT,
+    digest              BLOB    NOT NULL CHECK (length(digest) = 32),
+    binding             BLOB    NOT NULL CHECK (length(binding) = 32),
+    generation          INTEGER NOT NULL CHECK (generation >= 1),
+    secret_issued_at    INTEGER NOT NULL,
+    previous_scheme     TEXT,
+    previous_key        TEXT,
+    previous_digest     BLOB             CHECK (length(previous_digest) = 32),
+    previous_ends_at    INTEGER,
+    bypasses_two_factor INTEGER NOT NULL CHECK (bypasses_two_factor IN (0, 1)),
+    constraints         TEXT    NOT NULL,
+    hint                TEXT    NOT NULL,
+    last_used_at        INTEGER,
+    last_used_from      TEXT,
+    use_count           INTEGER NOT NULL DEFAULT 0 CHECK (use_count >= 0),
+    version             INTEGER NOT NULL CHECK (version >= 1),
+    -- A row that says it ended must say how, and one that is active must not.
+    CHECK ((state = 0) = (ended IS NULL AND ended_at IS NULL)),
+    CHECK ((previous_digest IS NULL) = (previous_ends_at IS NULL)),
+    CHECK ((previous_digest IS NULL) = (previous_scheme IS NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX tokens_by_id ON tokens (realm, id);
+-- A key that is absent is written as the empty text: NULLs are distinct, and two rows with the
+-- same unkeyed digest must not be.
+CREATE UNIQUE INDEX tokens_by_digest ON tokens (realm, digest, scheme, coalesce(digest_key, ''));
+CREATE INDEX tokens_by_owner ON tokens (realm, owner, number);
+CREATE INDEX tokens_by_name ON tokens (realm, owner, kind, name) WHERE state <> 2;
+CREATE INDEX tokens_by_created ON tokens (realm, created_at, number);
+CREATE INDEX tokens_by_changed ON tokens (realm, changed_at, number);
+CREATE INDEX tokens_by_expiry ON tokens (realm, coalesce(expires_at, 9223372036854775807), number);
+CREATE INDEX tokens_by_parent ON tokens (realm, parent) WHERE parent IS NOT NULL;
+
+CREATE TABLE issued (
+    realm           TEXT NOT NULL,
+    owner           TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    id              BLOB NOT NULL CHECK (length(id) = 16),
+    PRIMARY KEY (realm, owner, idempotency_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+    realm    TEXT    NOT NULL,
+    sequence INTEGER NOT NULL,
+    token    BLOB,
+    owner    TEXT,
+    event    TEXT    NOT NULL,
+    PRIMARY KEY (realm, sequence)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX events_by_token ON events (realm, token, sequence) WHERE token IS NOT NULL;
+CREATE INDEX events_by_owner ON events (realm, owner, sequence) WHERE owner IS NOT NULL;
+
+CREATE TABLE changes (
+    realm TEXT    NOT NULL,
+    epoch INTEGER NOT NULL,
+    -- One of the two, or neither: then everything was touched.
+    token BLOB    CHECK (length(token) = 16),
+    owner TEXT,
+    PRIMARY KEY (realm, epoch),
+    CHECK (token IS NULL OR owner IS NULL)
+) STRICT, WITHOUT ROWID;

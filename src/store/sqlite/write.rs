@@ -1,0 +1,344 @@
+//! Changes, each inside a savepoint of the writer's transaction.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, named_params, params};
+
+use super::read::{self, where_clause};
+use super::rows::{self, Trouble, number, signed, standing_number, with_columns, written};
+use crate::core::change::{Change, Presenter};
+use crate::core::event::Event;
+use crate::core::id::{OwnerId, RealmId, TokenId};
+use crate::core::owner::{OwnerStanding, OwnerState};
+use crate::core::token::{Ended, State, TokenRecord};
+use crate::core::verify::micros;
+use crate::ports::store::{
+    Applied, Epoch, Filter, Insert, Inserted, Lookup, MassRevocation, OwnerChange, OwnerChanged,
+    OwnerSet, Revoked, Touched, Use,
+};
+
+/// A change of one realm.
+pub(super) struct Writing<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) realm: &'c RealmId,
+}
+
+impl Writing<'_> {
+    pub(super) fn insert(&self, insert: &Insert) -> Result<Inserted, Trouble> {
+        let mut record = insert.record.clone();
+        let (now, owner) = (record.created_at, record.owner.as_str());
+        if let Some(key) = &insert.idempotency_key {
+            let sql =
+                "SELECT id FROM issued WHERE realm = ?1 AND owner = ?2 AND idempotency_key = ?3";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let known = statement
+                .query_row(params![self.realm.as_str(), owner, key.as_str()], |row| {
+                    row.get::<_, Vec<u8>>(0)
+                })
+                .optional()?;
+            if let Some(id) = known {
+                return Ok(Inserted::AlreadyIssued(rows::id(&id)?));
+            }
+        }
+        if !self.is_presented(insert.presenter, now)? {
+            return Ok(Inserted::PresenterChanged);
+        }
+        let state = read::owner(self.connection, self.realm, &record.owner)?;
+        if state.standing != OwnerStanding::Active || state.generation != record.owner_generation {
+            return Ok(Inserted::OwnerNotActive);
+        }
+        let same_kind = "realm = ?1 AND owner = ?2 AND kind = ?3 AND state <> 2";
+        if insert.unique_name {
+            let sql =
+                format!("SELECT EXISTS (SELECT 1 FROM tokens WHERE {same_kind} AND name = ?4)");
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let key =
+                params![self.realm.as_str(), owner, record.kind.as_str(), record.name.as_str()];
+            if statement.query_row(key, |row| row.get(0))? {
+                return Ok(Inserted::NameTaken);
+            }
+        }
+        if let Some(quota) = insert.quota {
+            let sql = format!(
+                "SELECT count(*) FROM tokens WHERE {same_kind} AND (expires_at IS NULL OR expires_at > ?4)"
+            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let key = params![self.realm.as_str(), owner, record.kind.as_str(), micros(now)];
+            let live: i64 = statement.query_row(key, |row| row.get(0))?;
+            if live >= i64::from(quota) {
+                return Ok(Inserted::QuotaReached);
+            }
+        }
+        if self.is_duplicate(&record)? {
+            return Ok(Inserted::Duplicate);
+        }
+        record.changed_sequence = self.next_sequence(&record.owner)?;
+        record.version = 1;
+        with_columns(&record, |columns| self.connection.prepare_cached(INSERT)?.execute(columns))?;
+        record.number = number(self.connection.last_insert_rowid())?;
+        self.write_usage(&record)?;
+        if let Some(key) = &insert.idempotency_key {
+            self.connection
+                .prepare_cached("INSERT INTO issued VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![self.realm.as_str(), owner, key.as_str(), record.id.as_bytes()])?;
+        }
+        let epoch = self.advance(&Touched::Token(record.id), &insert.event)?;
+        Ok(Inserted::Stored(Box::new(record), epoch))
+    }
+
+    pub(super) fn apply(&self, change: &Change) -> Result<Applied, Trouble> {
+        let Some(found) = read::find(self.connection, self.realm, &Lookup::Id(change.token))?
+        else {
+            return Ok(Applied::Missing);
+        };
+        let mut record = found.record;
+        if let State::Revoked(_) = record.state {
+            return Ok(Applied::Revoked(Box::new(record)));
+        }
+        if change.expects.is_some_and(|version| version != record.version) {
+            return Ok(Applied::Conflict(Box::new(record)));
+        }
+        if !self.is_presented(change.presenter, change.event.at)? {
+            return Ok(Applied::PresenterChanged);
+        }
+        change.patch.apply(&mut record, change.event.at);
+        self.put(&mut record)?;
+        let mut cascaded = Vec::new();
+        if let (true, Some(State::Revoked(end))) = (change.cascade, &change.patch.state) {
+            for mut descendant in self.descendants(change.token)? {
+                cascaded.push(descendant.id);
+                self.end(&mut descendant, end)?;
+            }
+        }
+        let touched =
+            if cascaded.is_empty() { Touched::Token(change.token) } else { Touched::Everything };
+        let epoch = self.advance(&touched, &change.event)?;
+        Ok(Applied::Done { record: Box::new(record), epoch, cascaded })
+    }
+
+    pub(super) fn revoke_all(&self, revocation: &MassRevocation) -> Result<Revoked, Trouble> {
+        let mut tokens = Vec::new();
+        for mut record in self.select_unrevoked(&revocation.filter)? {
+            if Some(record.id) != revocation.except {
+                self.end(&mut record, &revocation.end)?;
+                tokens.push(record.id);
+            }
+        }
+        let touched = match &revocation.filter.owner {
+            Some(owner) => Touched::Owner(owner.clone()),
+            None => Touched::Everything,
+        };
+        Ok(Revoked::new(tokens, self.advance(&touched, &revocation.event)?))
+    }
+
+    pub(super) fn mark_used(&self, uses: &[Use]) -> Result<(), Trouble> {
+        // The address goes with the latest use, so both move together or not at all.
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE tokens SET
+                 last_used_from = CASE WHEN last_used_at IS NULL OR ?3 > last_used_at THEN ?4 ELSE last_used_from END,
+                 last_used_at = CASE WHEN last_used_at IS NULL OR ?3 > last_used_at THEN ?3 ELSE last_used_at END,
+                 use_count = use_count + ?5
+             WHERE realm = ?1 AND id = ?2",
+        )?;
+        for new in uses {
+            statement.execute(params![
+                self.realm.as_str(),
+                new.token.as_bytes(),
+                new.usage.last_at.map(micros),
+                new.usage.last_from.map(|address| address.to_string()),
+                signed(new.usage.count)?,
+            ])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_owner(&self, change: &OwnerChange) -> Result<OwnerSet, Trouble> {
+        if !self.is_presented(change.presenter, change.at)? {
+            return Ok(OwnerSet::PresenterChanged);
+        }
+        let before = read::owner(self.connection, self.realm, &change.owner)?;
+        if before.standing == change.standing {
+            let epoch = read::epoch(self.connection, self.realm)?;
+            return Ok(OwnerSet::Done(OwnerChanged::new(before, epoch, false)));
+        }
+        let mut state = before.becoming(change.standing, change.at);
+        self.put_owner(&change.owner, &state)?;
+        if change.standing == OwnerStanding::Deleted {
+            let end = Ended::new(change.event.by.clone(), change.event.why.clone(), change.at);
+            for mut record in self.select_unrevoked(&Filter::of_owner(change.owner.clone()))? {
+                self.end(&mut record, &end)?;
+            }
+            state = read::owner(self.connection, self.realm, &change.owner)?;
+        }
+        let epoch = self.advance(&Touched::Owner(change.owner.clone()), &change.event)?;
+        Ok(OwnerSet::Done(OwnerChanged::new(state, epoch, true)))
+    }
+
+    pub(super) fn prune(&self, dead_before: DateTime<Utc>, limit: u32) -> Result<u64, Trouble> {
+        let pruned = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM tokens WHERE number IN (
+                     SELECT t.number FROM tokens t
+                     WHERE t.realm = ?1 AND (t.expires_at < ?2 OR (t.state = 2 AND t.ended_at < ?2))
+                       AND NOT EXISTS (SELECT 1 FROM tokens c WHERE c.realm = ?1 AND c.parent = t.id)
+                     ORDER BY t.number LIMIT ?3)",
+            )?
+            .execute(params![self.realm.as_str(), micros(dead_before), limit])?;
+        Ok(u64::try_from(pruned).unwrap_or(u64::MAX))
+    }
+
+    /// Whether the presenting token, if there is one, is what the decision took it for.
+    fn is_presented(
+        &self,
+        presenter: Option<Presenter>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Trouble> {
+        let Some(presenter) = presenter else {
+            return Ok(true);
+        };
+        let found = read::find(self.connection, self.realm, &Lookup::Id(presenter.token))?;
+        Ok(found.is_some_and(|found| found.presents(presenter, now)))
+    }
+
+    fn is_duplicate(&self, record: &TokenRecord) -> Result<bool, Trouble> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM tokens WHERE realm = ?1 AND id = ?2)
+                 OR EXISTS (SELECT 1 FROM tokens WHERE realm = ?1 AND digest = ?3 AND scheme = ?4
+                                AND coalesce(digest_key, '') = coalesce(?5, ''))",
+        )?;
+        let key = params![
+            self.realm.as_str(),
+            record.id.as_bytes(),
+            record.digest.digest.as_bytes(),
+            record.digest.scheme.code(),
+            record.digest.key.as_ref().map(crate::core::id::KeyId::as_str),
+        ];
+        Ok(statement.query_row(key, |row| row.get(0))?)
+    }
+
+    /// Everything that was minted by a token, and by what it minted, and is not revoked.
+    fn descendants(&self, ancestor: TokenId) -> Result<Vec<TokenRecord>, Trouble> {
+        let sql = format!(
+            "WITH RECURSIVE minted (id) AS (
+                 SELECT id FROM tokens WHERE realm = ?1 AND parent = ?2
+                 UNION SELECT c.id FROM tokens c JOIN minted m ON c.realm = ?1 AND c.parent = m.id)
+             SELECT {} FROM tokens t WHERE t.realm = ?1 AND t.id IN (SELECT id FROM minted) AND t.state <> 2",
+            rows::COLUMNS
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let key = params![self.realm.as_str(), ancestor.as_bytes()];
+        statement.query_and_then(key, rows::token)?.collect()
+    }
+
+    fn select_unrevoked(&self, filter: &Filter) -> Result<Vec<TokenRecord>, Trouble> {
+        let (condition, values) = where_clause(self.realm, filter)?;
+        let sql =
+            format!("SELECT {} FROM tokens t WHERE {condition} AND t.state <> 2", rows::COLUMNS);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.query_and_then(rusqlite::params_from_iter(values), rows::token)?.collect()
+    }
+
+    fn end(&self, record: &mut TokenRecord, end: &Ended) -> Result<(), Trouble> {
+        record.end(end);
+        self.put(record)
+    }
+
+    /// Writes a changed row back as its next version.
+    fn put(&self, record: &mut TokenRecord) -> Result<(), Trouble> {
+        let before = signed(record.version)?;
+        record.version = record.version.saturating_add(1);
+        record.changed_sequence = self.next_sequence(&record.owner)?;
+        let written = with_columns(record, |columns| {
+            let mut all = columns.to_vec();
+            all.push((":before", &before));
+            self.connection.prepare_cached(UPDATE)?.execute(all.as_slice())
+        })?;
+        // Inside the writer's transaction nobody else can have written it.
+        if written == 1 { Ok(()) } else { Err(Trouble::Corrupt("version")) }
+    }
+
+    fn write_usage(&self, record: &TokenRecord) -> Result<(), Trouble> {
+        if record.usage == crate::core::token::Usage::default() {
+            return Ok(());
+        }
+        self.mark_used(&[Use { token: record.id, usage: record.usage }])
+    }
+
+    fn next_sequence(&self, owner: &OwnerId) -> Result<u64, Trouble> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO owners VALUES (?1, ?2, 0, 1, 1, NULL)
+             ON CONFLICT DO UPDATE SET sequence = sequence + 1 RETURNING sequence",
+        )?;
+        let key = params![self.realm.as_str(), owner.as_str()];
+        number(statement.query_row(key, |row| row.get(0))?)
+    }
+
+    fn put_owner(&self, owner: &OwnerId, state: &OwnerState) -> Result<(), Trouble> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO owners VALUES (:realm, :owner, :standing, :generation, :sequence, :changed_at)
+                 ON CONFLICT DO UPDATE SET standing = :standing, generation = :generation, changed_at = :changed_at",
+            )?
+            .execute(named_params! {
+                ":realm": self.realm.as_str(),
+                ":owner": owner.as_str(),
+                ":standing": standing_number(state.standing),
+                ":generation": state.generation,
+                ":sequence": signed(state.sequence)?,
+                ":changed_at": state.changed_at.map(micros),
+            })?;
+        Ok(())
+    }
+
+    fn advance(&self, touched: &Touched, event: &Event) -> Result<Epoch, Trouble> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO realms VALUES (?1, 1, 1)
+             ON CONFLICT DO UPDATE SET epoch = epoch + 1, last_event = last_event + 1
+             RETURNING epoch, last_event",
+        )?;
+        let (epoch, sequence): (i64, i64) =
+            statement.query_row([self.realm.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (token, owner) = match touched {
+            Touched::Everything => (None, None),
+            Touched::Owner(owner) => (None, Some(owner.as_str())),
+            Touched::Token(token) => (Some(*token.as_bytes()), None),
+        };
+        let realm = self.realm.as_str();
+        self.connection
+            .prepare_cached("INSERT INTO changes VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![realm, epoch, token, owner])?;
+        self.connection
+            .prepare_cached("DELETE FROM changes WHERE realm = ?1 AND epoch <= ?2")?
+            .execute(params![realm, epoch.saturating_sub(REMEMBERED_CHANGES)])?;
+        let token = event.token.as_ref().map(|token| *token.as_bytes());
+        let owner = event.owner.as_ref().map(OwnerId::as_str);
+        self.connection
+            .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![realm, sequence, token, owner, written(event)?])?;
+        Ok(Epoch(number(epoch)?))
+    }
+}
+
+const INSERT: &str = "INSERT INTO tokens (realm, id, owner, owner_generation, creator, parent, kind, prefix,
+        name, note, scopes, state, ended, ended_at, not_before, expires_at, created_at, changed_at,
+        changed_sequence, scheme, digest_key, digest, binding, generation,
+        secret_issued_at, previous_scheme, previous_key, previous_digest, previous_ends_at, bypasses_two_factor, constraints, hint, version)
+    VALUES (:realm, :id, :owner, :owner_generation, :creator, :parent, :kind, :prefix,
+        :name, :note, :scopes, :state, :ended, :ended_at, :not_before, :expires_at, :created_at, :changed_at,
+        :changed_sequence, :scheme, :digest_key, :digest, :binding, :generation,
+        :secret_issued_at, :previous_scheme, :previous_key, :previous_digest, :previous_ends_at, :bypasses_two_factor, :constraints, :hint, :version)";
+
+const UPDATE: &str = "UPDATE tokens SET owner = :owner, owner_generation = :owner_generation,
+        creator = :creator, parent = :parent, kind = :kind, prefix = :prefix, name = :name, note = :note,
+        scopes = :scopes, state = :state, ended = :ended, ended_at = :ended_at, not_before = :not_before,
+        expires_at = :expires_at, created_at = :created_at, changed_at = :changed_at,
+        changed_sequence = :changed_sequence, scheme = :scheme, digest_key = :digest_key, digest = :digest,
+        binding = :binding, generation = :generation, secret_issued_at = :secret_issued_at,
+        previous_scheme = :previous_scheme,
+        previous_key = :previous_key, previous_digest = :previous_digest,
+        previous_ends_at = :previous_ends_at, bypasses_two_factor = :bypasses_two_factor,
+        constraints = :constraints, hint = :hint, version = :version
+    WHERE realm = :realm AND id = :id AND version = :before AND state <> 2";
+
+/// A reader that is further behind has missed seconds of the fastest writer; it starts anew.
+const REMEMBERED_CHANGES: i64 = 10_000;

@@ -1,0 +1,167 @@
+//! What the SQLite store promises besides the laws: restarts, several handles, foreign files.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
+use std::path::PathBuf;
+
+use keyfob::ports::store::{Filter, Query};
+use keyfob::store::sqlite::SqliteStore;
+use keyfob::testing::block_on;
+use keyfob::{
+    Access, Actor, By, Format, Grant, IssueRequest, Key, KeyId, Keyring, OwnerId, ReadWrite,
+    RealmId, Rotation, Rules, StoreError, TokenStore, Tokens,
+};
+
+fn file() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.db");
+    (folder, path)
+}
+
+fn store(path: &PathBuf) -> SqliteStore {
+    SqliteStore::open(path, RealmId::default()).unwrap()
+}
+
+fn tokens(path: &PathBuf) -> Tokens<ReadWrite> {
+    let key = Key::new(KeyId::new("k1").unwrap(), &[7; 32]).unwrap();
+    Tokens::new(store(path), Rules::new(Format::new("acme").unwrap(), Keyring::new(key)))
+}
+
+fn request(owner: &str) -> IssueRequest<ReadWrite> {
+    IssueRequest::new(OwnerId::new(owner).unwrap(), Grant::Full)
+}
+
+#[test]
+fn a_restart_loses_nothing() {
+    let (_folder, path) = file();
+    let host = Actor::host();
+    block_on(async {
+        let first = tokens(&path);
+        let (live, _) = first.issue(request("alice"), By::Host(&host)).await.unwrap();
+        let (dead, row) = first.issue(request("alice"), By::Host(&host)).await.unwrap();
+        let (old, turned) = first.issue(request("alice"), By::Host(&host)).await.unwrap();
+        let (blocked, _) = first.issue(request("bob"), By::Host(&host)).await.unwrap();
+        first.revoke(row.id, By::Host(&host), None).await.unwrap();
+        let (new, _) = first.rotate(turned.id, Rotation::at_once(), By::Host(&host)).await.unwrap();
+        let bob = OwnerId::new("bob").unwrap();
+        first.deactivate_owner(&bob, By::Host(&host), None).await.unwrap();
+        let _ = first.authenticate(live.expose_secret(), &Access::any()).await.unwrap();
+        first.flush_usage().await.unwrap();
+        drop(first);
+
+        let second = tokens(&path);
+        for (text, works) in
+            [(&live, true), (&dead, false), (&old, false), (&new, true), (&blocked, false)]
+        {
+            let judged = second.authenticate(text.expose_secret(), &Access::any()).await;
+            assert_eq!(judged.is_ok(), works);
+        }
+        let page = second.query(&Query::new(Filter::default(), 10)).await.unwrap();
+        assert_eq!(page.records.len(), 4);
+        assert!(page.records[0].usage.last_at.is_some(), "the time of last use was forgotten");
+        second.reactivate_owner(&bob, By::Host(&host)).await.unwrap();
+        assert!(second.authenticate(blocked.expose_secret(), &Access::any()).await.is_ok());
+    });
+}
+
+#[test]
+fn what_one_handle_writes_the_other_reads_at_once() {
+    let (_folder, path) = file();
+    let host = Actor::host();
+    block_on(async {
+        let (one, other) = (tokens(&path), tokens(&path));
+        let (secret, row) = one.issue(request("alice"), By::Host(&host)).await.unwrap();
+        let text = secret.expose_secret();
+        assert!(other.authenticate(text, &Access::any()).await.is_ok());
+        one.revoke(row.id, By::Host(&host), None).await.unwrap();
+        assert!(other.authenticate_strict(text, &Access::any()).await.is_err());
+    });
+}
+
+#[test]
+fn the_file_holds_no_secret_and_no_digest_that_could_be_tested() {
+    let (_folder, path) = file();
+    let secret = block_on(async {
+        let tokens = tokens(&path);
+        tokens.issue(request("alice"), By::Host(&Actor::host())).await.unwrap().0
+    });
+    let text = secret.expose_secret();
+    let tail = &text[text.len() - 38..text.len() - 6];
+    let mut bytes = Vec::new();
+    for suffix in ["", "-wal", "-shm"] {
+        let part = std::fs::read(format!("{}{suffix}", path.display()));
+        bytes.extend(part.unwrap_or_default());
+    }
+    assert!(bytes.len() > 4096);
+    for slice in tail.as_bytes().windows(8) {
+        assert!(
+            !bytes.windows(8).any(|window| window == slice),
+            "a part of the secret is in the file"
+        );
+    }
+    let format = Format::new("acme").unwrap();
+    let presented = format.parse(text.as_bytes()).unwrap();
+    let plain = Keyring::unkeyed().current_digest(&presented);
+    assert!(
+        !bytes.windows(32).any(|window| window == plain.as_bytes()),
+        "an unkeyed digest is in the file"
+    );
+}
+
+#[test]
+fn a_file_of_another_program_is_left_alone() {
+    let (_folder, path) = file();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+    drop(other);
+    let opened = SqliteStore::open(&path, RealmId::default());
+    assert!(matches!(opened, Err(StoreError::Unavailable(_))));
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let tables: i64 =
+        other.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let (_folder, path) = file();
+    drop(store(&path));
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.pragma_update(None, "user_version", 99).unwrap();
+    drop(other);
+    let refused = SqliteStore::open(&path, RealmId::default()).unwrap_err();
+    let reason = std::error::Error::source(&refused).map(ToString::to_string);
+    assert_eq!(reason.as_deref(), Some("its schema has version 99, this program knows 1"));
+}
+
+#[test]
+fn many_that_start_at_once_make_one_schema() {
+    let (_folder, path) = file();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let store = store(&path);
+                block_on(store.owner(&OwnerId::new("alice").unwrap())).unwrap();
+            });
+        }
+    });
+}
+
+#[test]
+fn a_change_that_nobody_waits_for_is_made_all_the_same() {
+    let (_folder, path) = file();
+    let host = Actor::host();
+    block_on(async {
+        let tokens = tokens(&path);
+        let (secret, row) = tokens.issue(request("alice"), By::Host(&host)).await.unwrap();
+        let text = secret.expose_secret();
+        let _ = tokens.authenticate(text, &Access::any()).await.unwrap();
+        // Polled once, so that the change is under way, and dropped.
+        let mut revoking = Box::pin(tokens.revoke(row.id, By::Host(&host), None));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = revoking.as_mut().poll(&mut context);
+        drop(revoking);
+        // Whatever comes after it in the writer's queue sees it.
+        let _ = tokens.issue(request("bob"), By::Host(&host)).await.unwrap();
+        assert!(tokens.authenticate(text, &Access::any()).await.is_err());
+    });
+}
