@@ -369,9 +369,9 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "http::layer::BearerFuture" Debug => [served];
         "http::layer::BearerLayer" Debug => [&layer];
         "http::layer::BearerService" Debug => [service];
-        "http::layer::ClientAddress" Debug => [ClientAddress([192, 0, 2, 7].into())];
-        "http::layer::Credentials" Debug => [Credentials::Token(verified)];
-        "http::layer::Evidence" Debug => [layer.evidence(verified)];
+        "http::credentials::ClientAddress" Debug => [ClientAddress([192, 0, 2, 7].into())];
+        "http::credentials::Credentials" Debug => [Credentials::Token(verified)];
+        "http::evidence::Evidence" Debug => [layer.evidence(verified)];
         "http::routes::Declared" Debug => [&declared];
         "http::routes::Need" Debug => [&declared.need];
         "http::routes::Routes" Debug => [routes];

@@ -886,7 +886,7 @@ fn an_address_decides_in_the_index_as_in_the_store() {
 fn an_index_that_grows_forgets_none() {
     let service = Service::new(sample::rules());
     let access = Access::<ReadWrite>::any();
-    let many: u32 = if cfg!(debug_assertions) { 25_000 } else { 100_000 };
+    let many: u32 = 100_000;
     let texts: Vec<Vec<(String, TokenId)>> = thread::scope(|scope| {
         let fill = |first: u32| {
             let service = &service;

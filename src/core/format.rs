@@ -5,6 +5,7 @@ use std::fmt;
 use rand::TryCryptoRng;
 use zeroize::Zeroizing;
 
+use super::alphabet;
 use super::id::{InvalidName, Kind, TokenId};
 use super::secret::{BASE62, TokenSecret, base62};
 
@@ -326,16 +327,4 @@ const CHECKSUM_LENGTH: usize = 6;
 /// The tail after the prefix and its separator.
 const TAIL: usize = Format::TAIL_LENGTH - 1;
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler, which refuses what is out of bounds"
-)]
-const BASE62_VALUES: [u8; 128] = {
-    let mut values = [u8::MAX; 128];
-    let mut index = 0;
-    while index < BASE62.len() {
-        values[BASE62[index] as usize] = index as u8;
-        index += 1;
-    }
-    values
-};
+const BASE62_VALUES: [u8; 128] = alphabet::values(BASE62);

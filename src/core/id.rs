@@ -8,6 +8,8 @@ use std::str::FromStr;
 use rand::TryCryptoRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::alphabet;
+
 /// A token's public name: 128 random bits, written as 26 characters.
 ///
 /// It is safe to log, to list, to look up and to revoke by, and never enough to authenticate.
@@ -142,19 +144,7 @@ fn symbol_value(character: u8) -> Option<u8> {
 /// z-base-32's symbols in the order of their values.
 const ALPHABET: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler, which refuses what is out of bounds"
-)]
-const SYMBOL_VALUES: [u8; 128] = {
-    let mut values = [u8::MAX; 128];
-    let mut index = 0;
-    while index < ALPHABET.len() {
-        values[ALPHABET[index] as usize] = index as u8;
-        index += 1;
-    }
-    values
-};
+const SYMBOL_VALUES: [u8; 128] = alphabet::values(ALPHABET);
 
 const ID_RULE: &str =
     "26 characters of ybndrfg8ejkmcpqxot1uwisza345h769, the last one with two zero bits";

@@ -3,6 +3,7 @@
 //! Nothing here waits, reads a clock, draws randomness by itself, looks at the environment or
 //! writes a log. Time and a random generator come in as arguments.
 
+mod alphabet;
 pub mod change;
 pub mod constraints;
 pub mod digest;

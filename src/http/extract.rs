@@ -9,7 +9,8 @@ use http::request::Parts;
 use crate::core::id::{Kind, OwnerId};
 use crate::core::scope::{Grant, Scope};
 use crate::http::answer::{Answers, Denial};
-use crate::http::layer::{Credentials, Evidence};
+use crate::http::credentials::Credentials;
+use crate::http::evidence::Evidence;
 use crate::service::verified::Verified;
 use crate::service::{By, Tokens};
 

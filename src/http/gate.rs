@@ -10,7 +10,7 @@ use crate::core::scope::{Grant, Scope};
 use crate::core::verify::Access;
 use crate::http::answer::{Answers, Denial};
 use crate::http::bearer::Presented;
-use crate::http::layer::{ClientAddress, Credentials, Evidence};
+use crate::http::credentials::{ClientAddress, Credentials};
 use crate::ports::directory::{AccountKey, Directory, DirectoryError};
 use crate::service::Tokens;
 use crate::service::error::AuthenticateError;
@@ -41,10 +41,6 @@ impl<S: Scope> Gate<S> {
         };
         let access = Access::any().from(address);
         self.tokens.authenticate_now(text.expose_secret(), &access).map(verdict)
-    }
-
-    pub(super) fn evidence(self: &Arc<Self>, credentials: Credentials) -> Evidence<S> {
-        Evidence { credentials, gate: Arc::clone(self) }
     }
 
     pub(super) async fn judge(

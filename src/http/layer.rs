@@ -12,9 +12,10 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::core::error::Refusal;
-use crate::core::scope::{Grant, Scope};
-use crate::http::answer::{Answers, Denial};
+use crate::core::scope::Scope;
+use crate::http::answer::Answers;
+use crate::http::credentials::Credentials;
+use crate::http::evidence::Evidence;
 use crate::http::gate::{Gate, client_address, conceal};
 use crate::ports::directory::Directory;
 use crate::service::Tokens;
@@ -88,7 +89,7 @@ impl<S: Scope> BearerLayer<S> {
     /// into the extensions of the request.
     #[must_use]
     pub fn evidence(&self, verified: Verified) -> Evidence<S> {
-        self.gate.evidence(Credentials::Token(verified))
+        Evidence::new(Credentials::Token(verified), Arc::clone(&self.gate))
     }
 }
 
@@ -111,103 +112,6 @@ impl<S: Scope, V> Layer<V> for BearerLayer<S> {
         BearerService { gate: Arc::clone(&self.gate), inner }
     }
 }
-
-/// What a request presents, and whom to ask about it: an extension of the request.
-///
-/// A request without it has not been through the layer, which is not the same as a request
-/// without a token.
-pub struct Evidence<S: Scope> {
-    pub(super) credentials: Credentials,
-    pub(super) gate: Arc<Gate<S>>,
-}
-
-impl<S: Scope> Evidence<S> {
-    /// What the request presents.
-    #[must_use]
-    pub const fn credentials(&self) -> Credentials {
-        self.credentials
-    }
-
-    /// The service that judged it.
-    #[must_use]
-    pub fn tokens(&self) -> &Tokens<S> {
-        &self.gate.tokens
-    }
-
-    /// The answers that go with it.
-    #[must_use]
-    pub fn answers(&self) -> &Answers {
-        &self.gate.answers
-    }
-
-    /// The accepted token.
-    ///
-    /// # Errors
-    ///
-    /// [`Denial::NoCredentials`] or, for a bearer token that nobody took, [`Denial::InvalidToken`].
-    pub const fn token(&self) -> Result<Verified, Denial> {
-        match self.credentials {
-            Credentials::Absent | Credentials::OtherScheme => Err(Denial::NoCredentials),
-            Credentials::NotOurs => Err(Denial::InvalidToken),
-            Credentials::Token(verified) => Ok(verified),
-        }
-    }
-
-    /// Whether the accepted token may do this: whether it is granted to the token, and whether
-    /// the owner may do it now, if the layer was given a directory.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`token`](Evidence::token), [`Denial::InsufficientScope`] and
-    /// [`Denial::Unavailable`].
-    pub async fn permits(&self, needed: &S) -> Result<Verified, Denial> {
-        let verified = self.token()?;
-        let tokens = &self.gate.tokens;
-        let refused = |refusal| Denial::of(refusal, Some(&needed.name()));
-        // What the token was never granted costs the host no question.
-        tokens.permits(&verified, needed, &Grant::Full).map_err(refused)?;
-        let rights = self.gate.rights(&verified).await.map_err(|_| Denial::Unavailable)?;
-        let rights = rights.ok_or(Refusal::ScopeMissing).map_err(refused)?;
-        tokens.permits(&verified, needed, &rights).map_err(refused)?;
-        Ok(verified)
-    }
-}
-
-impl<S: Scope> Clone for Evidence<S> {
-    fn clone(&self) -> Self {
-        Self { credentials: self.credentials, gate: Arc::clone(&self.gate) }
-    }
-}
-
-impl<S: Scope> fmt::Debug for Evidence<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Evidence").field("credentials", &self.credentials).finish_non_exhaustive()
-    }
-}
-
-/// What a request presents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "whoever reads it must decide about each")]
-pub enum Credentials {
-    /// Nothing.
-    Absent,
-    /// A bearer token of somebody else's, for the host's own authentication to read.
-    NotOurs,
-    /// Well-formed credentials of another scheme, for the host's own authentication to read.
-    OtherScheme,
-    /// A token of this host that was accepted.
-    Token(Verified),
-}
-
-/// Where a request comes from, as the host has found it: an extension of the request.
-///
-/// Without it the layer takes the peer's address from axum's `ConnectInfo<SocketAddr>`, with the
-/// `axum` feature. It never reads `Forwarded` or `X-Forwarded-For`: anybody can send those, and
-/// only the host knows which of its proxies wrote them. A token that is bound to networks is
-/// refused where neither is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "it is an address")]
-pub struct ClientAddress(pub IpAddr);
 
 /// What [`BearerLayer`] makes of a service.
 pub struct BearerService<S: Scope, V> {
@@ -249,7 +153,7 @@ where
         let address = client_address(request.extensions());
         let stage = match self.gate.judge_now(headers, uri, address) {
             Some(Ok(credentials)) => {
-                request.extensions_mut().insert(self.gate.evidence(credentials));
+                request.extensions_mut().insert(Evidence::new(credentials, Arc::clone(&self.gate)));
                 Stage::Serving { future: self.inner.call(request) }
             }
             Some(Err(denial)) => {
@@ -285,7 +189,7 @@ where
     let (mut parts, body) = request.into_parts();
     match gate.judge(&parts.headers, &parts.uri, address).await {
         Ok(credentials) => {
-            parts.extensions.insert(gate.evidence(credentials));
+            parts.extensions.insert(Evidence::new(credentials, Arc::clone(&gate)));
             inner.call(Request::from_parts(parts, body)).await
         }
         Err(denial) => Ok(gate.answers.response(&denial)),

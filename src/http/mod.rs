@@ -8,6 +8,8 @@
 
 mod answer;
 mod bearer;
+mod credentials;
+mod evidence;
 #[cfg(feature = "axum")]
 mod extract;
 mod gate;
@@ -19,12 +21,12 @@ mod survey;
 
 pub use self::answer::{Answers, Denial, Problem};
 pub use self::bearer::{BearerError, BearerText, MAX_TOKEN_LENGTH, Presented};
+pub use self::credentials::{ClientAddress, Credentials};
+pub use self::evidence::Evidence;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::extract::{Authenticated, Denied};
-pub use self::layer::{
-    BearerFuture, BearerLayer, BearerService, ClientAddress, Credentials, Evidence,
-};
+pub use self::layer::{BearerFuture, BearerLayer, BearerService};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::routes::{Declared, Need, Routes, guard};

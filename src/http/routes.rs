@@ -14,7 +14,8 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::core::scope::Scope;
 use crate::http::answer::{Answers, Denial};
-use crate::http::layer::{BearerLayer, Evidence};
+use crate::http::evidence::Evidence;
+use crate::http::layer::BearerLayer;
 
 /// What a route needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

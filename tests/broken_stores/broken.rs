@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(crate) struct Broken {
     inner: MemoryStore,
     flaw: Flaw,
     notes: Arc<Mutex<Notes>>,
+    /// Whether some call is being answered, in any realm.
+    busy: Arc<AtomicBool>,
     /// What this handle has found before, for a store that reads from a lagging copy.
     seen: Mutex<HashMap<TokenId, Found>>,
 }
@@ -58,6 +60,7 @@ struct Notes {
 pub(crate) fn fresh(flaw: Flaw) -> impl Fn(RealmId) -> Broken + Send + Sync {
     let store = MemoryStore::new(sample::realm());
     let notes: Mutex<HashMap<RealmId, Arc<Mutex<Notes>>>> = Mutex::default();
+    let busy: Arc<AtomicBool> = Arc::default();
     move |realm| {
         let shared = matches!(flaw, Flaw::KeysAreSharedByRealms | Flaw::QuotasAreSharedByRealms);
         let noted = if shared { sample::realm() } else { realm.clone() };
@@ -66,7 +69,18 @@ pub(crate) fn fresh(flaw: Flaw) -> impl Fn(RealmId) -> Broken + Send + Sync {
             Flaw::HandlesAreSeparate => MemoryStore::new(realm),
             _ => store.in_realm(realm),
         };
-        Broken { inner, flaw, notes, seen: Mutex::default() }
+        Broken { inner, flaw, notes, busy: Arc::clone(&busy), seen: Mutex::default() }
+    }
+}
+
+/// The time in which a call is answered.
+struct Step<'a>(Option<&'a AtomicBool>);
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        if let Some(busy) = self.0 {
+            busy.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -88,6 +102,35 @@ impl Broken {
     fn elsewhere(&self, flaw: Flaw) -> Option<MemoryStore> {
         let reaches = self.is(flaw) && *self.inner.realm() != sample::realm();
         reaches.then(|| self.inner.in_realm(sample::realm()))
+    }
+
+    /// One call after the other, unless the flaw is that others get in between: a store that is
+    /// wrong in another way must not lose races besides.
+    fn step(&self) -> Step<'_> {
+        let gets_in_between = matches!(
+            self.flaw,
+            Flaw::EpochsAreReadAfterwards
+                | Flaw::EventsFollowLater
+                | Flaw::KeysAreLookedUpBefore
+                | Flaw::MassRevocationsCollectFirst
+                | Flaw::NamesAreComparedBefore
+                | Flaw::OwnersAreCheckedBefore
+                | Flaw::OwnersAreReadAfterwards
+                | Flaw::PresentersAreCheckedBefore
+                | Flaw::QuotasAreCountedBefore
+                | Flaw::RevocationsExpectAVersion
+                | Flaw::SequencesAreTakenBefore
+                | Flaw::TotalsAreCountedBefore
+                | Flaw::UsesAreReadThenWritten
+                | Flaw::VersionsAreComparedBefore
+        );
+        if gets_in_between {
+            return Step(None);
+        }
+        while self.busy.swap(true, Ordering::Acquire) {
+            thread::yield_now();
+        }
+        Step(Some(&self.busy))
     }
 
     /// Between a decision and what follows from it, where others may get in.
@@ -464,6 +507,7 @@ impl TokenStore for Broken {
     }
 
     async fn insert(&self, mut insert: Insert) -> Result<Inserted, StoreError> {
+        let _step = self.step();
         self.keep(&mut insert.record);
         let asked = insert.clone();
         insert.presenter = self.presenter(insert.presenter, insert.record.created_at).await;
@@ -501,6 +545,7 @@ impl TokenStore for Broken {
     }
 
     async fn find(&self, key: &Lookup) -> Result<Option<Found>, StoreError> {
+        let _step = self.step();
         let mut key = key.clone();
         match (self.flaw, &mut key) {
             (Flaw::DigestsAreFoundByBytes, Lookup::Digest { digest, .. }) => {
@@ -557,6 +602,7 @@ impl TokenStore for Broken {
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        let _step = self.step();
         let mut query = query.clone();
         let filter = &mut query.filter;
         match self.flaw {
@@ -695,6 +741,7 @@ impl TokenStore for Broken {
     }
 
     async fn apply(&self, change: &Change) -> Result<Applied, StoreError> {
+        let _step = self.step();
         let asked = change;
         let mut change = change.clone();
         change.expects = change.expects.map(|version| self.inner_version(version));
@@ -824,6 +871,7 @@ impl TokenStore for Broken {
     }
 
     async fn revoke_all(&self, revocation: &MassRevocation) -> Result<Revoked, StoreError> {
+        let _step = self.step();
         let mut revocation = revocation.clone();
         let before = self.rows(revocation.filter.clone().unrevoked()).await;
         match self.flaw {
@@ -867,6 +915,7 @@ impl TokenStore for Broken {
     }
 
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+        let _step = self.step();
         for one in uses {
             let known = self.row(one.token).await;
             if known.is_none() && self.is(Flaw::UsesEndAtTheUnknown) {
@@ -894,6 +943,7 @@ impl TokenStore for Broken {
     }
 
     async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {
+        let _step = self.step();
         let mut state = self.inner.owner(owner).await?;
         if let Some(other) = self.elsewhere(Flaw::OwnersAreSharedByRealms) {
             state = other.owner(owner).await?;
@@ -903,6 +953,7 @@ impl TokenStore for Broken {
     }
 
     async fn set_owner(&self, change: &OwnerChange) -> Result<OwnerSet, StoreError> {
+        let _step = self.step();
         let mut change = change.clone();
         change.presenter = self.presenter(change.presenter, change.at).await;
         let all = Filter::of_owner(change.owner.clone()).unrevoked();
@@ -937,6 +988,7 @@ impl TokenStore for Broken {
     }
 
     async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError> {
+        let _step = self.step();
         let asked = match self.flaw {
             Flaw::ChangesSinceIncludeTheFirst => Epoch(since.0.saturating_sub(1)),
             Flaw::EpochsGoByTwo => Epoch(since.0.div_ceil(2)),
@@ -966,6 +1018,7 @@ impl TokenStore for Broken {
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+        let _step = self.step();
         let mut query = query.clone();
         match self.flaw {
             Flaw::EventsAfterIncludeTheFirst => query.after = query.after.saturating_sub(1),
@@ -1002,6 +1055,7 @@ impl TokenStore for Broken {
     }
 
     async fn prune(&self, dead_before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        let _step = self.step();
         let (mut before, mut limit) = (dead_before, limit);
         match self.flaw {
             Flaw::PruningIgnoresItsLimit => limit = u32::MAX,
