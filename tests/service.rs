@@ -20,15 +20,19 @@ use chrono::TimeDelta;
 use common::{Detour, Way};
 use keyfob::core::constraints::Constraints;
 use keyfob::core::digest::Digest;
+use keyfob::core::lifecycle::revoke;
+use keyfob::core::rotation::may_take_over;
+use keyfob::ports::clock::Clock as _;
 use keyfob::ports::store::{EventQuery, Filter, Found, Lookup, Query, StoreError, TokenStore};
 use keyfob::service::error::{ChangeFailure, IssueFailure};
 use keyfob::testing::{
     ManualClock, ManualTimer, RecordingSink, SeededRandomness, block_on, sample,
 };
 use keyfob::{
-    Access, Actor, AuthenticateError, Builder, By, EventKind, Grant, IdempotencyKey, IssueRequest,
-    Key, KeyId, Keyring, Kind, KindPolicy, Lifetime, Minting, Narrowing, OwnerId, Policy,
-    ReadWrite, Refusal, Rotation, Rules, State, TokenId, TokenName, TokenRecord, Tokens, Verified,
+    Access, Actor, AuthenticateError, Builder, By, EventKind, Expiry, Grant, IdempotencyKey,
+    IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime, Minting, Narrowing, OwnerId,
+    Policy, ReadWrite, Refusal, Rotation, Rules, State, TokenId, TokenName, TokenRecord, Tokens,
+    Verified,
 };
 
 // Revocation.
@@ -558,8 +562,48 @@ fn a_token_does_not_wake_one_that_may_do_more() {
     block_on(service.tokens.deactivate(full_id, By::Host(&host), None)).unwrap();
     let verified = service.accepted(&stolen);
     let refused = block_on(service.tokens.reactivate(full_id, By::token(&verified)));
-    assert_eq!(refused.unwrap_err().code(), "grant_exceeded");
+    assert_eq!(refused.unwrap_err().code(), "minting_forbidden");
     assert!(block_on(service.tokens.reactivate(stolen_id, By::token(&verified))).is_ok());
+}
+
+#[test]
+fn a_token_gets_no_bypass_and_no_wider_networks_out_of_another() {
+    let rules = sample::rules();
+    let mut parent = sample::record(&owner(1), 1);
+    let mut child = sample::record(&owner(1), 2);
+    child.parent = Some(parent.id);
+    let mut within = KindPolicy::personal();
+    within.minting = Minting::Within;
+    let policy = Policy::default().with_kind(parent.kind.clone(), within);
+    let rules = rules.with_policy(policy);
+    let judge = |parent: &TokenRecord, child: &TokenRecord| {
+        may_take_over::<ReadWrite>(parent, child, &rules).map_err(|error| error.code())
+    };
+    assert_eq!(judge(&parent, &child), Ok(()));
+    child.bypasses_two_factor = true;
+    assert_eq!(judge(&parent, &child), Err("bypass_not_proved"));
+    child.bypasses_two_factor = false;
+    parent.constraints = Constraints::from_addresses(vec!["192.0.2.0/24".parse().unwrap()]);
+    assert_eq!(judge(&parent, &child), Err("constraints_exceeded"));
+    child.constraints = parent.constraints.clone();
+    child.validity.expires_at = Expiry::Never;
+    assert_eq!(judge(&parent, &child), Err("outlives_parent"));
+    child.parent = None;
+    assert_eq!(judge(&parent, &child), Err("minting_forbidden"));
+}
+
+#[test]
+fn revoking_what_the_store_knows_as_revoked_ends_it_in_the_index_too() {
+    let service = Service::new(sample::rules());
+    let (secret, id) = service.issue(owner(1));
+    let host = Actor::host();
+    assert_eq!(service.verdict(&secret), Ok(()));
+    let row = block_on(service.tokens.find(id, By::Host(&host))).unwrap();
+    // Behind the service's back, as another process does it.
+    let change = revoke(&row, Actor::host(), None, service.clock.now()).unwrap();
+    block_on(service.tokens.store().apply(&change)).unwrap();
+    block_on(service.tokens.revoke(id, By::Host(&host), None)).unwrap();
+    assert!(service.verdict(&secret).is_err());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use keyfob::ports::store::{Filter, Query};
+use keyfob::ports::store::{Cursor, Filter, Query, Start};
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::block_on;
 use keyfob::{
@@ -119,6 +119,21 @@ fn a_file_of_another_program_is_left_alone() {
     let tables: i64 =
         other.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
     assert_eq!(tables, 1);
+    let journal: String = other.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(journal, "delete", "the file's journal was changed before it was refused");
+}
+
+#[test]
+fn a_forged_cursor_is_the_callers_fault() {
+    let (_folder, path) = file();
+    let store = store(&path);
+    for forged in ["Q3JlYXRlZDpmYWxzZToxODQ0Njc0NDA3MzcwOTU1MTYxNTpuMA", "x", ""] {
+        let mut query = Query::new(Filter::default(), 1);
+        query.order = keyfob::ports::store::Order::Created;
+        query.start = Start::After(Cursor(forged.into()));
+        let answer = block_on(store.query(&query));
+        assert!(matches!(answer, Err(StoreError::InvalidCursor)), "{answer:?}");
+    }
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Json, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use keyfob::ReadWrite;
-use keyfob::http::{Authenticated, Need, Problem, Routes, guard};
+use keyfob::http::{Authenticated, Declared, Need, Problem, Routes, guard};
 use keyfob::wire::native::Native;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -20,17 +21,24 @@ use crate::{Host, page, people, sign_in};
 
 /// Everything, with what each route needs.
 pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
+    // What a person needs who has no token yet, or a dead one: nobody looks at their headers.
+    let open = Router::new()
+        .route("/", get(page::html))
+        .route("/page.css", get(page::style))
+        .route("/page.js", get(page::script))
+        .route("/login", post(sign_in::sign_in))
+        .with_state(Arc::clone(&host));
     let own: Routes<ReadWrite, Arc<Host>> = Routes::new()
-        .get("/", Need::Public, page::html)
-        .get("/page.css", Need::Public, page::style)
-        .get("/page.js", Need::Public, page::script)
-        .post("/login", Need::Public, sign_in::sign_in)
         .get("/accounts", Need::Scope(ReadWrite::Read), people::list)
         .get("/messages", Need::Scope(ReadWrite::Read), read)
-        .post("/messages", Need::Scope(ReadWrite::Write), post);
+        .post("/messages", Need::Scope(ReadWrite::Write), say);
     let routes = own.with_state(host).merge(native.routes());
-    let declared = routes.declared();
-    guard(&declared, routes.into_router(native.layer()))
+    let mut declared = routes.declared();
+    for path in ["/", "/page.css", "/page.js"] {
+        declared.push(Declared::new(Method::GET, path, Need::Public));
+    }
+    declared.push(Declared::new(Method::POST, "/login", Need::Public));
+    guard(&declared, open.merge(routes.into_router(native.layer())))
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -54,7 +62,7 @@ async fn read(State(host): State<Arc<Host>>) -> impl IntoResponse {
     Json(Said { messages: host.messages.all() })
 }
 
-async fn post(
+async fn say(
     State(host): State<Arc<Host>>,
     caller: Authenticated<ReadWrite>,
     saying: Result<Json<Saying>, JsonRejection>,

@@ -61,14 +61,13 @@ pub(crate) async fn open(
         return Ok(Tokens::new(MemoryStore::default(), rules(keyring)?));
     };
     let key_file = key_file.map_or_else(|| beside(path), Path::to_owned);
-    let was_there = path.exists();
     let (keyring, is_new) = keys::read_or_make(&key_file)?;
     let opened = fits(path, &keyring).await;
     if opened.is_err() {
-        if is_new {
+        // A file with anything in it is somebody's: another process may have begun meanwhile.
+        let is_empty = fs::metadata(path).map_or(true, |file| file.len() == 0);
+        if is_new && is_empty {
             let _ = fs::remove_file(&key_file);
-        }
-        if !was_there {
             remove_store(path);
         }
     }

@@ -158,7 +158,7 @@ pub struct KeyTooShort;
 ///
 /// Without a key a digest is plain SHA-256, which is safe because a secret has 190 random bits;
 /// with one, a copy of the store is useless to somebody who could test guesses, and rows that
-/// were tampered with are noticed. A key derivation function is never used: it would only make
+/// were moved to another owner are noticed. A key derivation function is never used: it would only make
 /// verification a way to exhaust the host.
 ///
 /// To change the key, make the new one current and the old one previous: each token moves over

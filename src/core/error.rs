@@ -115,9 +115,6 @@ impl IssueError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LifecycleError {
-    /// The token grants more than the presenting one holds.
-    #[error("the token grants more than the presenting one holds")]
-    GrantExceeded,
     /// It is revoked, and nothing leads out of there.
     #[error("the token is revoked")]
     Revoked,
@@ -134,7 +131,6 @@ impl LifecycleError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::GrantExceeded => "grant_exceeded",
             Self::Revoked => "revoked",
             Self::Wider { .. } => "wider",
         }

@@ -59,21 +59,6 @@ pub fn reactivate<T: Token + ?Sized>(
     }
 }
 
-/// Whether the holder of one token may let another one work again: only what it covers itself,
-/// since a stolen token could otherwise wake a fuller one.
-///
-/// # Errors
-///
-/// [`LifecycleError::GrantExceeded`].
-pub fn may_reactivate<S: Scope>(
-    presented: &TokenRecord,
-    record: &TokenRecord,
-) -> Result<(), LifecycleError> {
-    let (own, target) = (presented.grant.read::<S>(), record.grant.read::<S>());
-    let covered = target.is_none_or(|target| own.is_some_and(|own| own.covers(&target)));
-    covered.then_some(()).ok_or(LifecycleError::GrantExceeded)
-}
-
 /// Ends a token for good.
 ///
 /// The change expects no version: whatever else is changing the token, the revocation wins.

@@ -152,7 +152,9 @@ impl KindPolicy {
         if !self.enforced_at_use || (expires_at == Expiry::Never && self.never_expires) {
             return None;
         }
-        let longest = self.longest_lifetime?;
+        // Where nothing limits a life but that it must end, it ends when a new one would.
+        let must_end = (expires_at == Expiry::Never).then_some(self.default_lifetime);
+        let longest = self.longest_lifetime.or(must_end)?;
         // An end past the calendar is no end that anybody reaches.
         issued_at.checked_add_signed(longest)
     }

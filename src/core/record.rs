@@ -52,7 +52,8 @@ impl TokenRecord {
         }
     }
 
-    /// Whether the row is what was once written for this id, owner and kind.
+    /// Whether the row belongs where it is: whether its digests were written for this id, realm,
+    /// owner and kind. It says nothing about the other fields.
     ///
     /// # Errors
     ///

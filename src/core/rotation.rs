@@ -127,25 +127,55 @@ pub fn rotate<R: TryCryptoRng + ?Sized>(
 ///
 /// That is no less than issuing it: a token whose kind issues nothing renews itself at the most,
 /// one that issues within its own bounds also what it minted, and neither gives a longer life; one
-/// that issues as its owner reaches as far as its own grant does.
+/// that issues as its owner reaches as far as its own grant does. A token that passes where a
+/// second factor is due is renewed by the host only, or by itself.
 ///
 /// # Errors
 ///
-/// [`IssueError::MintingForbidden`] or [`IssueError::GrantExceeded`].
+/// [`IssueError`]: what the presenting token lacks.
 pub fn may_rotate<S: Scope>(
     presented: &TokenRecord,
     record: &TokenRecord,
     rotation: Rotation,
     rules: &Rules,
 ) -> Result<(), IssueError> {
-    let (itself, renewed) = (record.id == presented.id, rotation.lifetime.is_some());
-    let allowed = match rules.policy.of(&presented.kind).minting {
-        Minting::AsOwner => true,
-        Minting::Forbidden => itself && !renewed,
-        Minting::Within => (itself || record.parent == Some(presented.id)) && !renewed,
-    };
-    if !allowed {
+    let minting = rules.policy.of(&presented.kind).minting;
+    if rotation.lifetime.is_some() && minting != Minting::AsOwner {
         return Err(IssueError::MintingForbidden);
+    }
+    may_take_over::<S>(presented, record, rules)
+}
+
+/// Whether the holder of one token may be given what another one may do.
+///
+/// # Errors
+///
+/// [`IssueError`]: what the presenting token lacks.
+pub fn may_take_over<S: Scope>(
+    presented: &TokenRecord,
+    record: &TokenRecord,
+    rules: &Rules,
+) -> Result<(), IssueError> {
+    if record.id == presented.id {
+        return Ok(());
+    }
+    let minting = rules.policy.of(&presented.kind).minting;
+    match minting {
+        Minting::AsOwner => {}
+        Minting::Forbidden => return Err(IssueError::MintingForbidden),
+        Minting::Within if record.parent != Some(presented.id) => {
+            return Err(IssueError::MintingForbidden);
+        }
+        Minting::Within if !presented.constraints.cover(&record.constraints) => {
+            return Err(IssueError::ConstraintsExceeded);
+        }
+        Minting::Within if record.validity.expires_at > presented.validity.expires_at => {
+            return Err(IssueError::OutlivesParent);
+        }
+        Minting::Within => {}
+    }
+    if record.bypasses_two_factor && !presented.bypasses_two_factor {
+        return Err(IssueError::BypassNotProved);
     }
     // A row whose scopes are all unknown grants nothing.
     let (own, target) = (presented.grant.read::<S>(), record.grant.read::<S>());

@@ -80,8 +80,12 @@ pub fn verify<T: Token + ?Sized, S: Scope>(
         (token.generation(), None)
     } else {
         let previous = token.previous().ok_or(Refusal::WrongSecret)?;
-        if !rules.keyring.matches(&previous.digest, presented)? {
-            return Err(Refusal::WrongSecret.into());
+        match rules.keyring.matches(&previous.digest, presented) {
+            Ok(true) => {}
+            Ok(false) => return Err(Refusal::WrongSecret.into()),
+            // It is refused anyway, whichever it is.
+            Err(_) if now >= previous.ends_at => return Err(Refusal::WrongSecret.into()),
+            Err(error) => return Err(error.into()),
         }
         if now >= previous.ends_at {
             return Err(Refusal::Superseded.into());

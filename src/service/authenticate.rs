@@ -125,6 +125,16 @@ impl<S: Scope> Inner<S> {
             (Ok(accepted), Some((ticket, found))) => (accepted, ticket, found),
             (Ok(_), None) => return Err(Refusal::Unknown.into()),
             (Err(refusal), found) => {
+                // What is said of the token, and not of this secret or this call.
+                if !matches!(
+                    refusal,
+                    Refusal::Address
+                        | Refusal::ScopeMissing
+                        | Refusal::Superseded
+                        | Refusal::WrongSecret
+                ) {
+                    self.index.forget(presented.id());
+                }
                 self.note_refusal(
                     refusal,
                     presented,

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use crate::core::change::{Change, Presenter};
 use crate::core::error::LifecycleError;
 use crate::core::error::Refusal;
+use crate::core::error::RotateError;
 use crate::core::event::{Actor, Event, EventKind};
 use crate::core::id::{Note, OwnerId, TokenId, TokenName};
-use crate::core::lifecycle::{
-    Narrowing, amend, deactivate, edit, may_reactivate, narrow, reactivate, revoke,
-};
+use crate::core::lifecycle::{Narrowing, amend, deactivate, edit, narrow, reactivate, revoke};
+use crate::core::rotation::may_take_over;
 use crate::core::scope::Scope;
 use crate::core::token::{Ended, State, TokenRecord};
 use crate::ports::store::{Applied, Filter, Lookup, MassRevocation, StoreError, Touched};
@@ -137,7 +137,7 @@ impl<S: Scope> Tokens<S> {
         let mut revocation = MassRevocation::new(filter, end, event.because(why));
         revocation.except = except;
         let guard = inner.index.begin_change(&Touched::Owner(owner.clone()));
-        let revoked = inner.store.revoke_all(&revocation).await?;
+        let (guard, revoked) = guard.settle(inner.store.revoke_all(&revocation).await)?;
         guard.ended(&HashSet::new());
         inner.tell(&revocation.event);
         Ok(u64::try_from(revoked.tokens.len()).unwrap_or(u64::MAX))
@@ -217,6 +217,8 @@ impl<S: Scope> Inner<S> {
         for _ in 0..TRIES {
             let row = self.reach(id, by).await?;
             let Some(change) = decide(&row, actor.clone(), self.clock.now())? else {
+                // It is so already, by somebody whom this index has not heard of.
+                self.index.forget(id);
                 return Ok(row);
             };
             // A revocation expects no version: it wins over whatever else happens.
@@ -236,7 +238,7 @@ impl<S: Scope> Inner<S> {
             let presented = self.presented(by).await?;
             let row = self.reach(id, by).await?;
             if let Some(presented) = &presented {
-                may_reactivate::<S>(presented, &row)?;
+                may_take_over::<S>(presented, &row, &self.rules).map_err(RotateError::from)?;
             }
             let Some(change) = reactivate(&row, actor.clone(), self.clock.now())? else {
                 return Ok(row);
@@ -287,7 +289,7 @@ impl<S: Scope> Inner<S> {
         };
         let guard = self.index.begin_change(&touched);
         // If the store cannot tell how this ended, the guard keeps the token out of the index.
-        let applied = self.store.apply(change).await?;
+        let (guard, applied) = guard.settle(self.store.apply(change).await)?;
         let cascaded = match &applied {
             Applied::Done { cascaded, .. } => cascaded.iter().copied().collect(),
             _ => HashSet::new(),

@@ -177,7 +177,8 @@ impl Builder {
 }
 
 impl<S: Scope> Tokens<S> {
-    /// The store behind it, for what the service has no verb for.
+    /// The store behind it, for what the service has no verb for. The index does not hear of
+    /// changes that are made there.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn TokenStore> {
         &self.inner.store

@@ -91,7 +91,7 @@ impl<S: Scope> Tokens<S> {
                 change.presenter = inner.presented(by).await?.as_ref().map(Presenter::of);
             }
             let guard = inner.index.begin_change(&Touched::Owner(owner.clone()));
-            let set = inner.store.set_owner(&change).await?;
+            let (guard, set) = guard.settle(inner.store.set_owner(&change).await)?;
             guard.ended(&HashSet::new());
             if let OwnerSet::Done(done) = set {
                 if done.changed {

@@ -80,18 +80,31 @@ fn merge(known: &mut Usage, new: Usage) {
 
 impl<S: Scope> Inner<S> {
     pub(super) async fn flush_usage(&self) -> Result<(), StoreError> {
-        let uses = self.recorder.take();
-        let mut rest = uses.as_slice();
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(rest.len().min(BATCH));
-            if let Err(error) = self.store.mark_used(batch).await {
+        let mut taken = Taken { recorder: &self.recorder, uses: self.recorder.take() };
+        while !taken.uses.is_empty() {
+            let rest = taken.uses.split_off(taken.uses.len().min(BATCH));
+            let batch = std::mem::replace(&mut taken.uses, rest);
+            let written = self.store.mark_used(&batch).await;
+            if written.is_err() {
                 // Marking again what was marked already adds to a count and moves no time.
-                self.recorder.keep(rest);
-                return Err(error);
+                taken.recorder.keep(&batch);
+                return written;
             }
-            rest = later;
         }
         Ok(())
+    }
+}
+
+/// Uses that are being written down. Those that are not, because the store failed or the future
+/// was dropped, are kept for the next time.
+struct Taken<'a> {
+    recorder: &'a Recorder,
+    uses: Vec<Use>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.recorder.keep(&self.uses);
     }
 }
 

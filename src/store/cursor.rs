@@ -59,6 +59,12 @@ fn parse(cursor: &Cursor, query: &Query) -> Option<Place> {
         (_, Some(text)) => Field::Text(text.into()),
         _ => return None,
     };
-    let same_form = matches!(field, Field::Text(_)) == (query.order == Order::Owner);
-    Some(Place { field, number: number.parse().ok()? }).filter(|_| same_form)
+    let same_form = match query.order {
+        Order::Owner => matches!(field, Field::Text(_)),
+        Order::Number => field == Field::Number(0),
+        _ => matches!(field, Field::Number(_)),
+    };
+    // Numbers that no store gives would be trouble in one and an empty page in another.
+    let number = number.parse().ok().filter(|number| i64::try_from(*number).is_ok())?;
+    Some(Place { field, number }).filter(|_| same_form)
 }

@@ -159,7 +159,7 @@ pub enum Start {
     After(Cursor),
     /// At the first row.
     Beginning,
-    /// After this many rows; for wires that page by offset. At most 100 000.
+    /// After this many rows; for wires that page by offset.
     Offset(u32),
 }
 

@@ -19,7 +19,7 @@ use crate::core::digest::Digest;
 use crate::core::id::{Kind, OwnerId, ScopeName, TokenId};
 use crate::core::scope::{Grant, Scope};
 use crate::core::token::TokenRecord;
-use crate::ports::store::Touched;
+use crate::ports::store::{StoreError, Touched};
 
 pub(super) struct Index<S: Scope> {
     table: Table,
@@ -189,10 +189,26 @@ impl<S: Scope> Index<S> {
                 let count = writer.barred.entry(bar.clone()).or_default();
                 *count = count.saturating_add(1);
             }
-            _ => writer.all_barred = true,
+            _ => {
+                #[cfg(feature = "tracing")]
+                if !writer.all_barred {
+                    tracing::error!(
+                        "too many changes have no known end: every token is asked of the store"
+                    );
+                }
+                writer.all_barred = true;
+            }
         }
         self.drop_touched(&mut writer, touched);
         ChangeGuard { index: self, bar, touched: touched.clone() }
+    }
+
+    /// Drops a token that the store has just refused.
+    pub(super) fn forget(&self, id: TokenId) {
+        // Most refused tokens were never here, and refusals must not fill the list of drops.
+        if !self.table.places_of(Key::of(id)).is_empty() {
+            self.drop_touched(&mut self.writer(), &Touched::Token(id));
+        }
     }
 
     fn drop_touched(&self, writer: &mut Writer, touched: &Touched) {
@@ -282,6 +298,19 @@ pub(super) struct ChangeGuard<'a, S: Scope> {
 }
 
 impl<S: Scope> ChangeGuard<'_, S> {
+    /// What the store made of the change. Where it says that it made nothing, the change has
+    /// ended; where it does not know, the bar stays.
+    pub(super) fn settle<T>(self, outcome: Result<T, StoreError>) -> Result<(Self, T), StoreError> {
+        match outcome {
+            Ok(made) => Ok((self, made)),
+            Err(error @ StoreError::Indeterminate(_)) => Err(error),
+            Err(error) => {
+                self.ended(&HashSet::new());
+                Err(error)
+            }
+        }
+    }
+
     /// The change has ended, one way or the other, and others of its kind are over too.
     pub(super) fn ended(self, also: &HashSet<TokenId>) {
         let mut writer = self.index.writer();

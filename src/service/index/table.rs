@@ -194,7 +194,7 @@ impl Table {
         };
         place.get_or_init(|| Segment {
             slots: std::iter::repeat_with(Slot::default).take(length).collect(),
-            shift: length.leading_zeros().saturating_add(1),
+            shift: 64_u32.saturating_sub(length.trailing_zeros()),
             used: AtomicUsize::new(0),
         });
         // Readers see the segment only when it is whole.

@@ -5,16 +5,22 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::rows::Trouble;
+use crate::ports::store::StoreError;
 
 /// A connection that waits no longer than `patience` for another process.
-pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, Trouble> {
+///
+/// # Errors
+///
+/// [`OpenError`], before anything is changed, for a file of another program or a newer schema.
+pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, OpenError> {
+    let newest = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_URI;
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(patience)?;
+    // Before anything is set: a file that is not ours is not touched.
+    check(&connection, newest)?;
     // Readers go on while a writer writes, and several processes may share the file.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A revocation that was acknowledged and rolled back by a power cut is a token that is alive
@@ -30,22 +36,11 @@ pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, Troubl
 /// Each step is one transaction that begins by taking the file's write lock and looking at the
 /// version: of two processes that start at once one does the work and the other finds it done,
 /// and a process that is killed leaves the step before or after.
-pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), MigrationError> {
+pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), OpenError> {
     let newest = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let application: i64 =
-            transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let version: i64 =
-            transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let tables: i64 =
-            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if application != APPLICATION_ID && (tables > 0 || version > 0) {
-            return Err(MigrationError::Foreign);
-        }
-        if version > newest {
-            return Err(MigrationError::Newer { found: version, known: newest });
-        }
+        let version = check(&transaction, newest)?;
         let Some(step) = usize::try_from(version).ok().and_then(|version| steps.get(version))
         else {
             return Ok(());
@@ -57,6 +52,21 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(),
     }
 }
 
+/// The version of a file's schema, if it is a file of ours that this program knows.
+fn check(connection: &Connection, newest: i64) -> Result<i64, OpenError> {
+    let value = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (application, version) = (value("application_id")?, value("user_version")?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION_ID && (tables > 0 || version > 0 || application != 0) {
+        return Err(OpenError::Foreign);
+    }
+    if version > newest {
+        return Err(OpenError::Newer { found: version, known: newest });
+    }
+    Ok(version)
+}
+
 /// The schema's versions, each as the step from the one before it.
 pub(super) const STEPS: &[&str] = &[include_str!("schema.sql")];
 
@@ -65,11 +75,17 @@ const APPLICATION_ID: i64 = 0x6B66_6F62;
 
 /// Why a file could not be made ready.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum MigrationError {
+pub(super) enum OpenError {
     #[error("it is a database of another program")]
     Foreign,
     #[error("its schema has version {found}, this program knows {known}")]
     Newer { found: i64, known: i64 },
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
+        Self::unavailable(error)
+    }
 }

@@ -2,11 +2,12 @@
 //!
 //! Changes go through one thread that commits those that come together in one transaction, each
 //! in a savepoint of its own. Point reads run where they are asked, since a row that is in the
-//! page cache is read in less time than it takes to ask another thread; lists run on a thread of
+//! page cache is read in less time than it takes to ask another thread; lists run on threads of
 //! their own. Several processes may use one file.
 
 mod connection;
 mod read;
+mod reader;
 mod rows;
 mod write;
 mod writer;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
+use self::reader::Readers;
 use self::rows::Trouble;
 use self::write::Writing;
 use self::writer::Writer;
@@ -40,7 +42,9 @@ pub struct SqliteStore {
 
 struct Shared {
     path: PathBuf,
-    readers: Mutex<Vec<Connection>>,
+    /// Connections that nobody reads with at this moment.
+    idle: Mutex<Vec<Connection>>,
+    questions: Readers,
     writer: Writer,
 }
 
@@ -54,9 +58,10 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>, realm: RealmId) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         let mut connection = connection::open(&path, PATIENCE)?;
-        connection::migrate(&mut connection, connection::STEPS).map_err(StoreError::unavailable)?;
+        connection::migrate(&mut connection, connection::STEPS)?;
         let writer = Writer::start(connection).map_err(StoreError::unavailable)?;
-        let shared = Shared { path, readers: Mutex::default(), writer };
+        let questions = Readers::start().map_err(StoreError::unavailable)?;
+        let shared = Shared { path, idle: Mutex::default(), questions, writer };
         Ok(Self { realm, shared: Arc::new(shared) })
     }
 
@@ -71,7 +76,7 @@ impl SqliteStore {
         &self,
         ask: impl FnOnce(&Connection, &RealmId) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        let pooled = self.readers().pop();
+        let pooled = self.idle().pop();
         let mut connection = match pooled {
             Some(connection) => connection,
             None => connection::open(&self.shared.path, PATIENCE)?,
@@ -84,9 +89,9 @@ impl SqliteStore {
         })();
         // A connection that failed may be in any state; the next reader gets a new one.
         if answer.is_ok() {
-            let mut readers = self.readers();
-            if readers.len() < MOST_READERS {
-                readers.push(connection);
+            let mut idle = self.idle();
+            if idle.len() < MOST_IDLE {
+                idle.push(connection);
             }
         }
         Ok(answer?)
@@ -97,13 +102,8 @@ impl SqliteStore {
         &self,
         ask: impl FnOnce(&Connection, &RealmId) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (answer, answered) = futures_channel::oneshot::channel();
         let store = self.clone();
-        std::thread::Builder::new()
-            .name("keyfob-sqlite-read".into())
-            .spawn(move || drop(answer.send(store.read(ask))))
-            .map_err(StoreError::unavailable)?;
-        answered.await.map_err(|_| StoreError::unavailable("the reader has ended"))?
+        self.shared.questions.run(move || store.read(ask)).await
     }
 
     async fn write<T: Send + 'static>(
@@ -115,8 +115,8 @@ impl SqliteStore {
         self.shared.writer.run(run).await
     }
 
-    fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,8 +189,8 @@ impl TokenStore for SqliteStore {
     }
 }
 
-/// How long to wait for another process's commit. A host answers within ten seconds.
+/// How long a commit waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Idle connections that are kept; each holds a cache of prepared statements.
-const MOST_READERS: usize = 16;
+const MOST_IDLE: usize = 16;

@@ -1,4 +1,4 @@
-//! Questions, each one statement and so one snapshot.
+//! Questions. The caller asks each inside one transaction, and so in one snapshot.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};

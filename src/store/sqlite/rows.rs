@@ -29,18 +29,25 @@ impl From<rusqlite::Error> for Trouble {
     }
 }
 
+impl Trouble {
+    /// The same, as the caller hears it.
+    pub(super) fn told(&self) -> StoreError {
+        match self {
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                    StoreError::Corrupt(error.to_string())
+                }
+                _ => StoreError::unavailable(error.to_string()),
+            },
+            Self::Corrupt(column) => StoreError::Corrupt(format!("column {column}")),
+            Self::InvalidCursor => StoreError::InvalidCursor,
+        }
+    }
+}
+
 impl From<Trouble> for StoreError {
     fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Sqlite(error) => match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                    Self::Corrupt(error.to_string())
-                }
-                _ => Self::unavailable(error),
-            },
-            Trouble::Corrupt(column) => Self::Corrupt(format!("column {column}")),
-            Trouble::InvalidCursor => Self::InvalidCursor,
-        }
+        trouble.told()
     }
 }
 

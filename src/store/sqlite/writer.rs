@@ -63,7 +63,8 @@ impl Writer {
             TrySendError::Full(_) => StoreError::unavailable("too many changes are waiting"),
             TrySendError::Disconnected(_) => StoreError::unavailable("the writer has ended"),
         })?;
-        answered.await.map_err(|_| StoreError::unavailable("the writer has ended"))?
+        // It may have been committed before the writer ended.
+        answered.await.map_err(|_| StoreError::Indeterminate("the writer has ended".into()))?
     }
 }
 
@@ -82,37 +83,62 @@ fn write(mut connection: Connection, queue: &Receiver<Job>) {
 
 /// Runs each job in a savepoint of its own; if the transaction as a whole fails, all have failed.
 fn commit(connection: &mut Connection, mut batch: Vec<Job>) {
+    let ended = run(connection, &mut batch);
+    for (place, job) in batch.into_iter().enumerate() {
+        (job.tell)(match &ended {
+            Ok(refused) => {
+                refused.get(place).and_then(|trouble| trouble.as_ref().map(Trouble::told))
+            }
+            Err(failure) => Some(failure.told()),
+        });
+    }
+}
+
+/// What each job failed with, if it did, once all others are committed.
+fn run(connection: &mut Connection, batch: &mut [Job]) -> Result<Vec<Option<Trouble>>, Failure> {
+    let mut transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(Failure::Nothing)?;
     let mut refused = Vec::with_capacity(batch.len());
-    let outcome = (|| {
-        let mut transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for job in &mut batch {
-            let savepoint = transaction.savepoint()?;
-            match (job.run)(&savepoint) {
-                Ok(()) => {
-                    savepoint.commit()?;
-                    refused.push(None);
-                }
-                // Dropped, the savepoint rolls its own job back and no other.
-                Err(trouble) => refused.push(Some(trouble)),
-            }
+    for job in batch {
+        let mut savepoint = transaction.savepoint().map_err(Failure::Nothing)?;
+        let made = (job.run)(&savepoint);
+        if made.is_err() {
+            savepoint.rollback().map_err(Failure::Nothing)?;
         }
-        transaction.commit()
-    })();
-    match outcome {
-        Ok(()) => {
-            for (job, trouble) in batch.into_iter().zip(refused) {
-                (job.tell)(trouble.map(StoreError::from));
-            }
+        savepoint.commit().map_err(Failure::Nothing)?;
+        // A full disk may have made SQLite roll everything back by itself; whatever came next
+        // would then be committed on its own, and reported as failed.
+        if transaction.is_autocommit() {
+            return Err(Failure::RolledBack);
         }
-        Err(error) => {
-            let reason = error.to_string();
-            for job in batch {
-                (job.tell)(Some(
-                    Trouble::Sqlite(rusqlite::Error::ToSqlConversionFailure(reason.clone().into()))
-                        .into(),
-                ));
+        refused.push(made.err());
+    }
+    transaction.commit().map_err(Failure::Unknown)?;
+    Ok(refused)
+}
+
+/// How a batch as a whole failed.
+enum Failure {
+    /// Nothing of it was made.
+    Nothing(rusqlite::Error),
+    /// SQLite rolled all of it back by itself.
+    RolledBack,
+    /// The commit itself failed: what is on disk is not known.
+    Unknown(rusqlite::Error),
+}
+
+impl Failure {
+    fn told(&self) -> StoreError {
+        match self {
+            Self::Nothing(error) => StoreError::unavailable(error.to_string()),
+            Self::RolledBack => StoreError::unavailable("the transaction was rolled back"),
+            Self::Unknown(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>
+            {
+                StoreError::unavailable(error.to_string())
             }
+            Self::Unknown(error) => StoreError::Indeterminate(error.to_string().into()),
         }
     }
 }
