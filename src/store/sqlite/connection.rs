@@ -1,6 +1,7 @@
 //! Opening the file, and bringing its schema up to date.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -17,12 +18,14 @@ pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, OpenEr
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(patience)?;
-    // Before anything is set: a file that is not ours is not touched.
-    check(&connection, newest)?;
-    // Readers go on while a writer writes, and several processes may share the file.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // Before anything is set: a file that is not ours is not touched. In one snapshot, since another
+    // process may be making the schema at this moment.
+    let snapshot = connection.transaction()?;
+    check(&snapshot, newest)?;
+    snapshot.commit()?;
+    write_ahead(&connection, patience)?;
     // A revocation that was acknowledged and rolled back by a power cut is a token that is alive
     // again: each commit is on disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -30,6 +33,29 @@ pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, OpenEr
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
+
+/// Lets readers go on while a writer writes, and several processes share the file.
+///
+/// Of processes that start at once one changes the file's mode, and SQLite tells the others at once
+/// that it is busy, without the patience that it has elsewhere.
+fn write_ahead(connection: &Connection, patience: Duration) -> Result<(), OpenError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if waited < patience
+                    && error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>
+            {
+                thread::park_timeout(PAUSE);
+                waited = waited.saturating_add(PAUSE);
+            }
+            ended => return Ok(ended?),
+        }
+    }
+}
+
+/// About as long as the other process needs.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Brings the schema to the version that this crate writes.
 ///
