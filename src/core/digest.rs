@@ -162,7 +162,8 @@ pub struct KeyTooShort;
 /// verification a way to exhaust the host.
 ///
 /// To change the key, make the new one current and the old one previous: each token moves over
-/// when it is next used. A key that is dropped ends the tokens that were not.
+/// when it is next used. A key that is dropped leaves
+/// the others unverifiable: they are answered as unavailable, since nobody can judge them.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring {
     current: Option<Key>,

@@ -2,7 +2,6 @@
 
 use crate::core::change::Presenter;
 use crate::core::error::IssueError;
-use crate::core::error::Refusal;
 use crate::core::issue::{Caller, IssueRequest, issue};
 use crate::core::scope::Scope;
 use crate::core::secret::TokenSecret;
@@ -30,17 +29,13 @@ impl<S: Scope> Tokens<S> {
         let inner = &*self.inner;
         let quota = inner.rules.policy.of(&request.kind).quota;
         let (unique_name, idempotency_key) = (request.unique_name, request.idempotency_key.take());
-        let presented = match by {
-            By::Host(_) => None,
-            By::Token { verified, .. } => {
-                Some(inner.find_again(verified).await?.map_err(IssueFailure::Presenter)?)
-            }
-        };
-        let caller = match (&presented, by) {
-            (_, By::Host(actor)) => Caller::Host(actor),
-            (None, By::Token { .. }) => return Err(IssueFailure::Presenter(Refusal::Unknown)),
-            (Some(token), By::Token { administrator, .. }) => {
-                Caller::Token { token, for_others: administrator }
+        let token;
+        let (caller, presenter) = match by {
+            By::Host(actor) => (Caller::Host(actor), None),
+            By::Token { verified, administrator } => {
+                token = inner.find_again(verified).await?.map_err(IssueFailure::Presenter)?;
+                let caller = Caller::Token { token: &token, for_others: administrator };
+                (caller, Some(Presenter::of(&token)))
             }
         };
         let owner = inner.store.owner(&request.owner).await?;
@@ -51,7 +46,7 @@ impl<S: Scope> Tokens<S> {
         insert.quota = quota;
         insert.unique_name = unique_name;
         insert.idempotency_key = idempotency_key;
-        insert.presenter = presented.as_ref().map(Presenter::of);
+        insert.presenter = presenter;
         match inner.store.insert(insert).await? {
             Inserted::Stored(record, _) => {
                 inner.tell(&issued.event);
