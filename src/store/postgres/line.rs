@@ -1,0 +1,159 @@
+//! One connection that many callers share, made anew when it breaks.
+//!
+//! Questions are sent as they come and answered in their order, so that a connection is as busy as
+//! a whole pool of them would be, with one round trip of waiting and not one after the other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_postgres::{Client, Config, Row, Statement};
+
+use super::ask::Ask;
+use super::link::Link;
+use super::options::{Mode, PostgresOptions};
+use super::trouble::Trouble;
+
+/// The way to the server for one sort of question.
+pub(super) struct Line {
+    config: Config,
+    link: Arc<dyn Link>,
+    mode: Mode,
+    patience: Duration,
+    session: Mutex<Option<Arc<Session>>>,
+    waiting: Semaphore,
+    sent: Semaphore,
+}
+
+/// A connection, with what was prepared on it.
+struct Session {
+    client: Client,
+    prepared: Lock<HashMap<&'static str, Statement>>,
+}
+
+impl Line {
+    pub(super) fn new(options: &PostgresOptions) -> Self {
+        Self {
+            config: options.connection(),
+            link: Arc::clone(&options.link),
+            mode: options.mode,
+            patience: options.patience,
+            session: Mutex::new(None),
+            waiting: Semaphore::new(MOST_WAITING),
+            sent: Semaphore::new(MOST_SENT),
+        }
+    }
+
+    /// The rows that answer a question that changes nothing.
+    pub(super) async fn read(&self, ask: &Ask) -> Result<Vec<Row>, Trouble> {
+        let deadline = self.deadline();
+        match self.ask(ask, deadline).await {
+            // The connection may have ended long ago without anybody noticing.
+            Err(Trouble::Unanswered(_)) if Instant::now() < deadline => {
+                self.ask(ask, deadline).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// The rows that a change answers with.
+    pub(super) async fn change(&self, ask: &Ask) -> Result<Vec<Row>, Trouble> {
+        self.ask(ask, self.deadline()).await
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.patience).unwrap_or(now)
+    }
+
+    async fn ask(&self, ask: &Ask, deadline: Instant) -> Result<Vec<Row>, Trouble> {
+        for pause in PAUSES {
+            match self.ask_once(ask, deadline).await {
+                Err(trouble) if trouble.passes() => sleep(pause).await,
+                answer => return answer,
+            }
+        }
+        self.ask_once(ask, deadline).await
+    }
+
+    async fn ask_once(&self, ask: &Ask, deadline: Instant) -> Result<Vec<Row>, Trouble> {
+        let _waiting = self.waiting.try_acquire().map_err(|_| Trouble::late())?;
+        let _sent = timeout_at(deadline, self.sent.acquire()).await.map_err(|_| Trouble::late())?;
+        let session = timeout_at(deadline, self.session()).await.map_err(|_| Trouble::late())??;
+        match timeout_at(deadline, session.ask(ask, self.mode)).await {
+            Ok(answer) => {
+                if answer.as_ref().is_err_and(Trouble::outdates_statements) {
+                    session.prepared().clear();
+                }
+                answer
+            }
+            Err(_) => {
+                self.give_up(&session).await;
+                Err(Trouble::Unanswered("no answer in time".into()))
+            }
+        }
+    }
+
+    async fn session(&self) -> Result<Arc<Session>, Trouble> {
+        let mut session = self.session.lock().await;
+        if let Some(open) = session.as_ref().filter(|open| !open.client.is_closed()) {
+            return Ok(Arc::clone(open));
+        }
+        let client = self.link.connect(&self.config).await.map_err(Trouble::unasked)?;
+        let made = Arc::new(Session { client, prepared: Lock::default() });
+        *session = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Lets go of a connection that does not answer, so that nobody waits behind its question.
+    async fn give_up(&self, silent: &Arc<Session>) {
+        let mut session = self.session.lock().await;
+        if session.as_ref().is_some_and(|open| Arc::ptr_eq(open, silent)) {
+            *session = None;
+            let (link, token) = (Arc::clone(&self.link), silent.client.cancel_token());
+            // It may be as silent as the connection was.
+            tokio::spawn(async move { drop(timeout(CANCEL, link.cancel(token)).await) });
+        }
+    }
+}
+
+impl Session {
+    async fn ask(&self, ask: &Ask, mode: Mode) -> Result<Vec<Row>, Trouble> {
+        let answer = match (mode, ask.to_prepare()) {
+            (Mode::Direct, Some(sql)) => {
+                let statement = self.prepare(sql, ask).await?;
+                self.client.query(&statement, &ask.values()).await
+            }
+            _ => self.client.query_typed(ask.sql(), &ask.typed()).await,
+        };
+        answer.map_err(Trouble::asked)
+    }
+
+    async fn prepare(&self, sql: &'static str, ask: &Ask) -> Result<Statement, Trouble> {
+        if let Some(statement) = self.prepared().get(sql) {
+            return Ok(statement.clone());
+        }
+        let made = self.client.prepare_typed(sql, &ask.types()).await.map_err(Trouble::unasked)?;
+        self.prepared().insert(sql, made.clone());
+        Ok(made)
+    }
+
+    fn prepared(&self) -> MutexGuard<'_, HashMap<&'static str, Statement>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A deadlock or an outdated plan passes at once; whoever is in the way three times stays there.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(1), Duration::from_millis(8), Duration::from_millis(64)];
+
+/// The statement has ended by itself if even this takes longer.
+const CANCEL: Duration = Duration::from_secs(1);
+
+/// More in flight on one connection than the server answers in a few milliseconds gain nothing.
+const MOST_SENT: usize = 64;
+
+/// A server that cannot keep up is told by refusals, not by memory.
+const MOST_WAITING: usize = 4096;

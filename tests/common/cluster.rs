@@ -1,0 +1,242 @@
+//! A PostgreSQL server of the test's own: found, started in a temporary folder, stopped at the end.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::{Config, NoTls};
+
+/// The programs of a server that is installed, or why there are none.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// The newest that can be found: on the path, or where Debian puts them.
+    pub(crate) fn find() -> Result<Self, String> {
+        let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
+            .map(|path| std::env::split_paths(&path).collect())
+            .unwrap_or_default();
+        let mut debian: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+            .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
+            .unwrap_or_default();
+        debian.sort();
+        debian.reverse();
+        folders.splice(0..0, debian);
+        let folder = folders
+            .into_iter()
+            .find(|folder| ["initdb", "postgres"].iter().all(|name| folder.join(name).exists()));
+        folder
+            .map(|folder| Self { folder })
+            .ok_or_else(|| "no PostgreSQL server is installed".into())
+    }
+
+    /// A command that does not run as root, which the server refuses.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        unprivileged(&self.folder.join(program))
+    }
+}
+
+/// A server on a free port and a socket of its own.
+pub(crate) struct Cluster {
+    programs: Programs,
+    folder: tempfile::TempDir,
+    port: u16,
+    server: Option<Child>,
+    databases: AtomicU32,
+}
+
+impl Cluster {
+    /// Makes a new one and waits until it answers. `settings` are lines of its configuration.
+    pub(crate) fn start(programs: &Programs, settings: &str) -> Self {
+        // Flushing is not what most tests are about, and memory does it at once.
+        let place =
+            if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
+        let folder = tempfile::Builder::new().prefix("keyfob-postgres").tempdir_in(place).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+        if let Some((user, group)) = other_user() {
+            chown(&data, Some(user), Some(group)).unwrap();
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        let made = programs
+            .command("initdb")
+            .arg("-D")
+            .arg(&data)
+            .args(["-A", "trust", "-U", "keyfob", "-E", "UTF8", "--locale=C", "--no-sync"])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let configuration = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n\
+             max_connections = 300\nmax_wal_size = '4GB'\n{settings}\n",
+            folder.path().display()
+        );
+        let file = data.join("postgresql.auto.conf");
+        fs::write(&file, configuration).unwrap();
+        let mut cluster = Self {
+            programs: programs.clone(),
+            folder,
+            port,
+            server: None,
+            databases: AtomicU32::new(0),
+        };
+        cluster.resume();
+        cluster
+    }
+
+    /// Starts the server again after [`Cluster::crash`].
+    pub(crate) fn resume(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let data = self.folder.path().join("data");
+        let server = self
+            .programs
+            .command("postgres")
+            .arg("-D")
+            .arg(data)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.server = Some(server);
+        let patience = Instant::now() + Duration::from_secs(60);
+        while self.try_admin("SELECT 1").is_err() {
+            let ended = self.server.as_mut().unwrap().try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < patience,
+                "the server does not start: {}",
+                fs::read_to_string(self.log()).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Stops the server as a power cut would.
+    pub(crate) fn crash(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            signal("QUIT", server.id());
+            server.wait().unwrap();
+        }
+    }
+
+    /// What the server wrote about itself.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    /// The folder of the server's socket.
+    pub(crate) fn socket(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) const fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// The process that all backends are children of.
+    pub(crate) fn process(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
+    /// A database that nobody has used yet.
+    pub(crate) fn database(&self) -> String {
+        let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.admin(&format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// How to reach a database through the server's socket.
+    pub(crate) fn url(&self, database: &str) -> String {
+        let socket = self.socket().to_str().unwrap().replace('/', "%2F");
+        format!("postgres://keyfob@{socket}:{}/{database}", self.port)
+    }
+
+    /// How to reach a database through the loopback network.
+    pub(crate) fn tcp_url(&self, database: &str) -> String {
+        format!("postgres://keyfob@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs a statement in the server's own database.
+    #[track_caller]
+    pub(crate) fn admin(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.try_admin(sql).unwrap()
+    }
+
+    fn try_admin(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
+        ask(&self.url("postgres"), sql)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.crash();
+    }
+}
+
+/// Runs a statement on a connection of its own, outside of any runtime.
+pub(crate) fn ask(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
+    let config: Config = url.parse().unwrap();
+    let sql = sql.to_owned();
+    let asking = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let (client, connection) = config.connect(NoTls).await?;
+            let carrying = tokio::spawn(connection);
+            let answer = client.simple_query(&sql).await?;
+            drop(client);
+            let _ended = carrying.await;
+            let rows = answer.into_iter().filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => {
+                    Some((0..row.len()).map(|column| row.get(column).map(Into::into)).collect())
+                }
+                _ => None,
+            });
+            Ok(rows.collect())
+        })
+    });
+    asking.join().unwrap()
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -s {name} {process}");
+}
+
+/// A command that does not run as root.
+pub(crate) fn unprivileged(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    if let Some((user, group)) = other_user() {
+        // A folder that the other user may not enter would be the command's.
+        command.uid(user).gid(group).current_dir("/");
+    }
+    command
+}
+
+/// The user and group to run as, if this is root: `postgres` where there is one, else `nobody`.
+pub(crate) fn other_user() -> Option<(u32, u32)> {
+    let me = fs::metadata("/proc/self").ok()?;
+    if std::os::unix::fs::MetadataExt::uid(&me) != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let find = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    find("postgres").or_else(|| find("nobody"))
+}
