@@ -54,7 +54,7 @@ use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
 use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
 use keyfob::store::memory::MemoryStore;
 use keyfob::store::sqlite::SqliteStore;
-use keyfob::testing::laws::{Harness, LAWS};
+use keyfob::testing::laws::{FACTOR_LAWS, FactorHarness, Harness, LAWS};
 use keyfob::testing::{
     ManualClock, ManualTimer, RecordingSink, SeededRandomness, block_on, sample,
 };
@@ -435,6 +435,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "testing::clock::ManualClock" Debug => [&scene.clock];
         "testing::clock::ManualTimer" Debug => [ManualTimer::new(&scene.clock)];
         "testing::laws::Law" Debug => LAWS.iter().collect::<Vec<_>>();
+        "testing::laws::factors::FactorLaw" Debug => FACTOR_LAWS.iter().collect::<Vec<_>>();
+        "testing::laws::factors::harness::FactorHarness" Debug => [FactorHarness::new(|_| MemoryStore::default(), |law| block_on(law))];
         "testing::laws::harness::Harness" Debug => [Harness::new(|_| MemoryStore::default(), |law| block_on(law))];
         "testing::randomness::SeededRandomness" Debug => [SeededRandomness::new(1)];
         "wire::native::Native" Debug => [native];

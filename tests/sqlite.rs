@@ -3,9 +3,11 @@
 
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
+use keyfob::ports::factors::{AttemptLimit, FactorStore as _, Reservation};
 use keyfob::ports::store::{Cursor, Filter, Query, Start};
 use keyfob::store::sqlite::SqliteStore;
-use keyfob::testing::block_on;
+use keyfob::testing::{block_on, sample};
 use keyfob::{
     Access, Actor, By, Format, Grant, IssueRequest, Key, KeyId, Keyring, OwnerId, ReadWrite,
     RealmId, Rotation, Rules, StoreError, TokenStore, Tokens,
@@ -60,6 +62,28 @@ fn a_restart_loses_nothing() {
         assert!(page.records[0].usage.last_at.is_some(), "the time of last use was forgotten");
         second.reactivate_owner(&bob, By::Host(&host)).await.unwrap();
         assert!(second.authenticate(blocked.expose_secret(), &Access::any()).await.is_ok());
+    });
+}
+
+#[test]
+fn a_restart_grants_no_attempt_and_accepts_no_code_again() {
+    let (_folder, path) = file();
+    let alice = OwnerId::new("alice").unwrap();
+    let limits = [AttemptLimit { attempts: 2, within: Some(TimeDelta::minutes(15)) }];
+    let now = sample::start();
+    block_on(async {
+        for granted in [true, true, false] {
+            let store = store(&path);
+            let answer = store.reserve_attempt(&alice, "totp", &limits, now).await.unwrap();
+            assert_eq!(answer == Reservation::Granted, granted);
+        }
+        assert!(store(&path).raise_mark(&alice, "totp", 7).await.unwrap());
+        assert!(!store(&path).raise_mark(&alice, "totp", 7).await.unwrap());
+        assert!(store(&path).set_factor(&alice, "totp", 0, Some(b"sealed")).await.unwrap());
+        assert!(store(&path).set_factor(&alice, "totp", 1, None).await.unwrap());
+        assert!(store(&path).set_factor(&alice, "totp", 0, Some(b"sealed")).await.unwrap());
+        let found = store(&path).factor(&alice, "totp").await.unwrap().unwrap();
+        assert_eq!((found.version, &found.sealed[..]), (3, &b"sealed"[..]));
     });
 }
 

@@ -14,10 +14,18 @@ use crate::core::id::OwnerId;
 /// guesses; a mark that two callers both set accepts a code twice; an owner's counter that
 /// forgets because others fill a cache gives unlimited guesses to whoever fills it. Every
 /// reservation and mark must be durable *before* the call returns, in a step of its own that no
-/// caller can undo.
+/// caller can undo: a dropped future leaves it made or not made, and whoever heard "granted" was
+/// counted.
+///
+/// A handle is bound to one realm, like those of a [`TokenStore`](super::store::TokenStore); what
+/// another realm keeps is not there. Methods, counters and marks are the same only if all their
+/// bytes are. Nothing is forgotten but by [`set_factor`](FactorStore::set_factor) and
+/// [`clear_attempts`](FactorStore::clear_attempts). Each "must" here is a law in
+/// `keyfob::testing`, and `keyfob::factor_store_laws!` makes a test of each for any store.
 #[async_trait]
 pub trait FactorStore: fmt::Debug + Send + Sync + 'static {
-    /// What is enrolled for this owner under this method.
+    /// What is enrolled for this owner under this method, as the last
+    /// [`set_factor`](FactorStore::set_factor) that returned left it.
     ///
     /// # Errors
     ///
@@ -30,6 +38,14 @@ pub trait FactorStore: fmt::Debug + Send + Sync + 'static {
 
     /// Adds, replaces or (with `None`) removes a factor, if its version is still `expects`; zero
     /// means that there is none. Returns whether it was.
+    ///
+    /// Must compare and set in one step: of many calls that expect the same version one returns
+    /// true. `false` changed nothing. Removing what is not there, expecting zero, returns true and
+    /// changes nothing either. The bytes must survive as they are; no bytes are a factor too.
+    ///
+    /// Each change raises the version, from 1 on. A version must never come back for one owner and
+    /// method, even after the factor was removed and added again, so the store keeps the last one:
+    /// otherwise who decided about the former would overwrite the latter.
     ///
     /// # Errors
     ///
@@ -44,6 +60,15 @@ pub trait FactorStore: fmt::Debug + Send + Sync + 'static {
 
     /// Counts an attempt before it is compared, unless a limit is reached already.
     ///
+    /// Must decide about all limits and count in one step: of any number of calls at once no more
+    /// are granted than each limit allows. Without limits it is granted, and counted. A refusal
+    /// changes nothing. A store must remember enough to judge by limits that it was not given
+    /// before.
+    ///
+    /// An attempt made at `t` counts `within` a time up to, and not at, `t + within`. One that lies
+    /// in the future of `now` counts too, so that a clock that goes back grants nothing more.
+    /// Instants count in whole microseconds.
+    ///
     /// # Errors
     ///
     /// [`StoreError`]; the attempt must then not be compared.
@@ -55,7 +80,8 @@ pub trait FactorStore: fmt::Debug + Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<Reservation, StoreError>;
 
-    /// Forgets an owner's attempts, after a success or by an administrator.
+    /// Forgets an owner's attempts, after a success or by an administrator: of this counter, and of
+    /// no other.
     ///
     /// # Errors
     ///
@@ -64,6 +90,9 @@ pub trait FactorStore: fmt::Debug + Send + Sync + 'static {
 
     /// Raises a mark to `value` if it is lower, and says whether it was: a code's time step, or
     /// one for a code that is used once.
+    ///
+    /// Must compare and set in one step: of many calls with one value one returns true, and a mark
+    /// never goes down. A mark that was never raised is lower than every value, zero too.
     ///
     /// # Errors
     ///
@@ -78,7 +107,7 @@ pub trait FactorStore: fmt::Debug + Send + Sync + 'static {
 pub struct FactorRecord {
     /// What a `SeedSealer` made; opaque to the store.
     pub sealed: Vec<u8>,
-    /// Counts the changes.
+    /// Counts the changes; never zero, and never one that this owner and method had before.
     pub version: u64,
 }
 
@@ -100,10 +129,18 @@ impl fmt::Debug for FactorRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a limit is a number and a time")]
 pub struct AttemptLimit {
-    /// The most attempts.
+    /// The most attempts; zero means none at all.
+    ///
+    /// With `within`, more than [`MOST_WITHIN`](Self::MOST_WITHIN) are as many.
     pub attempts: u32,
     /// Within this time; `None` means until they are cleared.
     pub within: Option<TimeDelta>,
+}
+
+impl AttemptLimit {
+    /// The most attempts in a time that a store remembers one by one, so that nobody can make what
+    /// it remembers of one owner grow without end.
+    pub const MOST_WITHIN: u32 = 200;
 }
 
 /// Whether an attempt may be compared.
@@ -112,9 +149,10 @@ pub struct AttemptLimit {
 pub enum Reservation {
     /// It is counted, and may be compared.
     Granted,
-    /// A limit is reached; `until` is when the next attempt may be made, if ever.
+    /// A limit is reached. Nothing was counted, and nothing may be compared.
     Locked {
-        /// When the next attempt may be made; `None` is not before the attempts are cleared.
+        /// The first instant at which an attempt would be granted, if none is made until then;
+        /// `None` is not before the attempts are cleared.
         until: Option<DateTime<Utc>>,
     },
 }

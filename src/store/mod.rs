@@ -1,5 +1,7 @@
 //! Stores.
 
+#[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
+mod attempts;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
 #[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]

@@ -1,5 +1,6 @@
 //! What tests of tokens need: time and randomness in the test's hands, sample rows, and the laws
-//! of [`TokenStore`](crate::ports::store::TokenStore).
+//! of [`TokenStore`](crate::ports::store::TokenStore) and
+//! [`FactorStore`](crate::ports::factors::FactorStore).
 //!
 //! A store of your own shows that it keeps the contract with three lines in a test file:
 //!

@@ -3,6 +3,7 @@
 //! Each method takes the one lock of its realm, does everything, and lets go, so that every call
 //! is one step for all others. Nothing survives the process.
 
+mod factors;
 mod order;
 mod realm;
 

@@ -1,9 +1,10 @@
-//! One realm's tokens, owners and events, changed one step at a time.
+//! One realm's tokens, owners, events and factors, changed one step at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
+use super::factors::Factors;
 use crate::core::change::{Change, Presenter};
 use crate::core::digest::{DigestScheme, StoredDigest};
 use crate::core::event::Event;
@@ -28,6 +29,7 @@ pub(super) struct Realm {
     last_number: u64,
     last_event: u64,
     epoch: Epoch,
+    pub(super) factors: Factors,
 }
 
 type DigestKey = (DigestScheme, Option<KeyId>, [u8; 32]);

@@ -6,6 +6,7 @@
 //! their own. Several processes may use one file.
 
 mod connection;
+mod factors;
 mod read;
 mod reader;
 mod rows;

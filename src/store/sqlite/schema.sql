@@ -105,3 +105,30 @@ CREATE TABLE changes (
     PRIMARY KEY (realm, epoch),
     CHECK (token IS NULL OR owner IS NULL)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE factors (
+    realm   TEXT    NOT NULL,
+    owner   TEXT    NOT NULL,
+    method  TEXT    NOT NULL,
+    version INTEGER NOT NULL CHECK (version >= 1),
+    -- NULL is a factor that was removed: its version is never given again.
+    sealed  BLOB,
+    PRIMARY KEY (realm, owner, method)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attempts (
+    realm   TEXT NOT NULL,
+    owner   TEXT NOT NULL,
+    counter TEXT NOT NULL,
+    made    TEXT NOT NULL,
+    PRIMARY KEY (realm, owner, counter)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE marks (
+    realm TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    mark  TEXT NOT NULL,
+    -- Eight bytes, the first the greatest: they compare like the numbers, and hold every one.
+    value BLOB NOT NULL CHECK (length(value) = 8),
+    PRIMARY KEY (realm, owner, mark)
+) STRICT, WITHOUT ROWID;

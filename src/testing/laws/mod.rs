@@ -1,8 +1,10 @@
-//! What every [`TokenStore`](crate::ports::store::TokenStore) must do, as functions that panic
-//! where it does not.
+//! What every [`TokenStore`](crate::ports::store::TokenStore) and every
+//! [`FactorStore`](crate::ports::factors::FactorStore) must do, as functions that panic where it
+//! does not.
 //!
-//! [`store_laws!`](crate::store_laws) makes a test of each law. A harness of another kind goes
-//! through [`LAWS`] instead:
+//! [`store_laws!`](crate::store_laws) and [`factor_store_laws!`](crate::factor_store_laws) make a
+//! test of each law. A harness of another kind goes
+//! through [`LAWS`] and [`FACTOR_LAWS`] instead:
 //!
 //! ```
 //! # #[cfg(feature = "memory")] {
@@ -26,6 +28,7 @@
 mod changes;
 mod epochs;
 mod events;
+mod factors;
 mod fields;
 mod filters;
 mod harness;
@@ -39,6 +42,9 @@ mod realms;
 mod revocation;
 mod usage;
 
+#[doc(hidden)]
+pub use self::factors::check as check_factor_law;
+pub use self::factors::{FACTOR_LAWS, FactorHarness, FactorLaw};
 pub use self::harness::Harness;
 
 /// One thing that every store must do.
