@@ -344,6 +344,11 @@ pub(super) fn signed(value: u64) -> Result<i64, Damaged> {
     value.try_into().map_err(|_| Damaged("a number"))
 }
 
+/// A version to compare with. One that does not fit was never given, and -1 neither.
+pub(super) fn version(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(-1)
+}
+
 pub(super) fn json<T: DeserializeOwned>(text: &str, column: &'static str) -> Result<T, Damaged> {
     serde_json::from_str(text).map_err(|_| Damaged(column))
 }

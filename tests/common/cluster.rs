@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ pub(crate) struct Cluster {
     programs: Programs,
     folder: tempfile::TempDir,
     port: u16,
-    server: Option<Child>,
+    server: Mutex<Option<Child>>,
     databases: AtomicU32,
 }
 
@@ -83,19 +84,19 @@ impl Cluster {
         );
         let file = data.join("postgresql.auto.conf");
         fs::write(&file, configuration).unwrap();
-        let mut cluster = Self {
+        let cluster = Self {
             programs: programs.clone(),
             folder,
             port,
-            server: None,
+            server: Mutex::default(),
             databases: AtomicU32::new(0),
         };
         cluster.resume();
         cluster
     }
 
-    /// Starts the server again after [`Cluster::crash`].
-    pub(crate) fn resume(&mut self) {
+    /// Starts the server again after [`Cluster::stop`].
+    pub(crate) fn resume(&self) {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let data = self.folder.path().join("data");
         let server = self
@@ -107,10 +108,10 @@ impl Cluster {
             .stderr(log)
             .spawn()
             .unwrap();
-        self.server = Some(server);
+        *self.server.lock().unwrap() = Some(server);
         let patience = Instant::now() + Duration::from_secs(60);
         while self.try_admin("SELECT 1").is_err() {
-            let ended = self.server.as_mut().unwrap().try_wait().unwrap();
+            let ended = self.server.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
             assert!(
                 ended.is_none() && Instant::now() < patience,
                 "the server does not start: {}",
@@ -121,8 +122,8 @@ impl Cluster {
     }
 
     /// Stops the server as a power cut would.
-    pub(crate) fn crash(&mut self) {
-        if let Some(mut server) = self.server.take() {
+    pub(crate) fn stop(&self) {
+        if let Some(mut server) = self.server.lock().unwrap().take() {
             signal("QUIT", server.id());
             server.wait().unwrap();
         }
@@ -148,13 +149,18 @@ impl Cluster {
 
     /// The process that all backends are children of.
     pub(crate) fn process(&self) -> u32 {
-        self.server.as_ref().unwrap().id()
+        self.server.lock().unwrap().as_ref().unwrap().id()
     }
 
     /// A database that nobody has used yet.
     pub(crate) fn database(&self) -> String {
+        self.copy("template1")
+    }
+
+    /// A copy of a database that nobody is connected to.
+    pub(crate) fn copy(&self, original: &str) -> String {
         let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.admin(&format!("CREATE DATABASE {name}"));
+        self.admin(&format!("CREATE DATABASE {name} TEMPLATE {original}"));
         name
     }
 
@@ -182,7 +188,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.crash();
+        self.stop();
     }
 }
 

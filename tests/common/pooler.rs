@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::cluster::{Cluster, other_user, signal, unprivileged};
@@ -22,7 +23,7 @@ pub(crate) fn find() -> Result<PathBuf, String> {
 pub(crate) struct Pooler {
     _folder: tempfile::TempDir,
     port: u16,
-    process: Child,
+    process: Mutex<Child>,
 }
 
 impl Pooler {
@@ -58,17 +59,24 @@ impl Pooler {
             assert!(Instant::now() < patience, "the pooler does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { _folder: folder, port, process }
+        Self { _folder: folder, port, process: Mutex::new(process) }
     }
 
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://keyfob@127.0.0.1:{}/{database}", self.port)
     }
+
+    pub(crate) fn stop(&self) {
+        let mut process = self.process.lock().unwrap();
+        if process.try_wait().unwrap().is_none() {
+            signal("QUIT", process.id());
+            process.wait().unwrap();
+        }
+    }
 }
 
 impl Drop for Pooler {
     fn drop(&mut self) {
-        signal("QUIT", self.process.id());
-        let _ended = self.process.wait();
+        self.stop();
     }
 }

@@ -1,79 +1,101 @@
-//! The PostgreSQL store keeps every law of stores, straight and behind a pooler.
+//! What the PostgreSQL store promises: the laws, straight and behind a pooler; faults of the
+//! server and of the way to it; starts; what lies in the database.
 //!
-//! The server is started by the test. Where none is installed, each test is reported as ignored,
-//! with the reason.
+//! The test starts its own servers. Where a program is not installed, each test that needs it is
+//! reported as ignored, with the reason.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 #[path = "../common/cluster.rs"]
 mod cluster;
+mod laws;
 #[path = "../common/pooler.rs"]
 mod pooler;
 
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{LazyLock, OnceLock};
 
+use keyfob::RealmId;
 use keyfob::store::postgres::{PostgresOptions, PostgresStore};
-use keyfob::testing::laws::{Harness, LAWS};
-use keyfob::testing::sample;
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Runtime;
 
-use self::cluster::{Cluster, Programs};
+use self::cluster::{Cluster, Programs, ask};
 use self::pooler::Pooler;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let programs = Programs::find();
-    let pooler = programs.clone().and_then(|_| pooler::find());
-    let server = Arc::new(Server { cluster: OnceLock::new(), pooler: OnceLock::new() });
-    let mut trials = Vec::new();
-    for law in LAWS {
-        let (here, programs_here) = (Arc::clone(&server), programs.clone());
-        trials.push(trial(format!("direct::{}", law.name), &programs, move || {
-            let cluster = here.cluster(&programs_here.unwrap());
-            check(
-                law.check,
-                |database| PostgresOptions::from_url(&cluster.url(database)).unwrap(),
-                cluster,
-            );
-        }));
-        let (here, programs_here, bouncer) =
-            (Arc::clone(&server), programs.clone(), pooler.clone());
-        trials.push(trial(format!("pooled::{}", law.name), &pooler, move || {
-            let cluster = here.cluster(&programs_here.unwrap());
-            let pooler = here.pooler.get_or_init(|| Pooler::start(&bouncer.unwrap(), cluster));
-            let options =
-                |database: &str| PostgresOptions::from_url(&pooler.url(database)).unwrap().pooled();
-            check(law.check, options, cluster);
-        }));
-    }
+    let trials = laws::trials();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // The servers stop before the process ends.
-    drop(server);
+    // What is static is not dropped by itself, and the servers must not outlive the test.
+    SERVERS.stop();
     conclusion.exit_code()
 }
 
-struct Server {
-    pooler: OnceLock<Pooler>,
+/// The servers that tests share, started when the first of them asks.
+static SERVERS: LazyLock<Servers> = LazyLock::new(|| Servers {
+    programs: Programs::find(),
+    bouncer: Programs::find().and_then(|_| pooler::find()),
+    cluster: OnceLock::new(),
+    pooler: OnceLock::new(),
+});
+
+/// Where every store of these tests lives.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+struct Servers {
+    programs: Result<Programs, String>,
+    bouncer: Result<std::path::PathBuf, String>,
     cluster: OnceLock<Cluster>,
+    pooler: OnceLock<Pooler>,
 }
 
-impl Server {
-    fn cluster(&self, programs: &Programs) -> &Cluster {
-        self.cluster.get_or_init(|| Cluster::start(programs, ""))
+impl Servers {
+    fn cluster(&self) -> &Cluster {
+        self.cluster.get_or_init(|| {
+            let cluster = Cluster::start(self.programs.as_ref().unwrap(), "");
+            cluster.admin("CREATE DATABASE ready");
+            let url = cluster.url("ready");
+            // On a runtime of its own: with it every connection ends, as making copies demands.
+            let runtime = Runtime::new().unwrap();
+            runtime.block_on(connect(PostgresOptions::from_url(&url).unwrap()));
+            drop(runtime);
+            let others = "SELECT FROM pg_stat_activity WHERE datname = 'ready'";
+            while !cluster.admin(others).is_empty() {
+                std::thread::yield_now();
+            }
+            cluster
+        })
+    }
+
+    fn pooler(&self) -> &Pooler {
+        let cluster = self.cluster();
+        self.pooler.get_or_init(|| Pooler::start(self.bouncer.as_ref().unwrap(), cluster))
+    }
+
+    /// A database with the schema, and nothing in it.
+    fn database(&self) -> String {
+        static COPYING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _one_at_a_time = COPYING.lock();
+        self.cluster().copy("ready")
+    }
+
+    fn stop(&self) {
+        for server in [self.pooler.get().map(Pooler::stop), self.cluster.get().map(Cluster::stop)] {
+            drop(server);
+        }
     }
 }
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
-
-fn check(law: fn(&Harness<'_>), options: impl Fn(&str) -> PostgresOptions, cluster: &Cluster) {
-    let options = options(&cluster.database());
-    let store = RUNTIME.block_on(PostgresStore::connect(options, sample::realm())).unwrap();
-    law(&Harness::new(|realm| store.in_realm(realm), |future| RUNTIME.block_on(future)));
+async fn connect(options: PostgresOptions) -> PostgresStore {
+    PostgresStore::connect(options, RealmId::default()).await.unwrap()
 }
 
-/// A test, or where its server is missing an ignored one that says so.
-fn trial<T>(name: String, needs: &Result<T, String>, run: impl FnOnce() + Send + 'static) -> Trial {
+/// A test that needs a server, or where there is none an ignored one that says so.
+fn trial<T>(
+    name: impl Into<String>,
+    needs: &Result<T, String>,
+    run: impl FnOnce() + Send + 'static,
+) -> Trial {
     let trial = Trial::test(name, move || {
         run();
         Ok(())

@@ -7,6 +7,7 @@
 //! that goes away cuts nothing.
 
 mod ask;
+mod factors;
 mod line;
 mod link;
 mod migrate;

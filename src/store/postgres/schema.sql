@@ -121,28 +121,38 @@ CREATE TABLE keyfob.factors (
     realm   text   COLLATE "C" NOT NULL,
     owner   text   COLLATE "C" NOT NULL,
     method  text   COLLATE "C" NOT NULL,
-    -- NULL once it was removed: the version goes on, so that none comes twice.
-    sealed  bytea,
     version bigint NOT NULL CHECK (version >= 1),
+    -- NULL is a factor that was removed: its version is never given again.
+    sealed  bytea,
     PRIMARY KEY (realm, owner, method)
 );
 
 CREATE TABLE keyfob.attempts (
-    realm    text   COLLATE "C" NOT NULL,
-    owner    text   COLLATE "C" NOT NULL,
-    counter  text   COLLATE "C" NOT NULL,
-    attempts text   NOT NULL,
-    version  bigint NOT NULL CHECK (version >= 1),
+    realm   text COLLATE "C" NOT NULL,
+    owner   text COLLATE "C" NOT NULL,
+    counter text COLLATE "C" NOT NULL,
+    made    text COLLATE "C" NOT NULL,
     PRIMARY KEY (realm, owner, counter)
 );
 
 CREATE TABLE keyfob.marks (
-    realm text   COLLATE "C" NOT NULL,
-    owner text   COLLATE "C" NOT NULL,
-    mark  text   COLLATE "C" NOT NULL,
-    value bigint NOT NULL CHECK (value >= 0),
+    realm text  COLLATE "C" NOT NULL,
+    owner text  COLLATE "C" NOT NULL,
+    mark  text  COLLATE "C" NOT NULL,
+    -- Eight bytes, the first the greatest: they compare like the numbers, and hold every one.
+    value bytea NOT NULL CHECK (length(value) = 8),
     PRIMARY KEY (realm, owner, mark)
 );
+
+-- Makes this transaction wait for the disk when it commits. A revocation that was acknowledged and
+-- lost in a crash is a token that is alive again; a lost attempt is a free one.
+CREATE FUNCTION keyfob.durably() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    RETURN true;
+END $$;
 
 -- Makes this transaction the only one that changes the realm.
 CREATE FUNCTION keyfob.lock_realm(in_realm text) RETURNS void LANGUAGE plpgsql AS $$
@@ -150,10 +160,7 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'keyfob needs READ COMMITTED, not %', current_setting('transaction_isolation');
     END IF;
-    -- A revocation that was acknowledged and lost in a crash is a token that is alive again.
-    IF current_setting('synchronous_commit') = 'off' THEN
-        PERFORM set_config('synchronous_commit', 'on', true);
-    END IF;
+    PERFORM keyfob.durably();
     PERFORM FROM keyfob.realms WHERE realm = in_realm FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         INSERT INTO keyfob.realms VALUES (in_realm, 0, 0) ON CONFLICT DO NOTHING;

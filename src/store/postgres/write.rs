@@ -39,7 +39,7 @@ pub(super) async fn insert(
     .with(object(columns::of_token(&record)?))
     .with(insert.quota.map(i64::from))
     .with(insert.unique_name);
-    let ask = presented_by(ask, insert.presenter)?
+    let ask = presented_by(ask, insert.presenter)
         .with(insert.idempotency_key.as_ref().map(|key| String::from(key.as_str())));
     let rows = line.change(&with_event(ask, &insert.event)?).await?;
     let mut fields = Fields::of(only(&rows)?);
@@ -71,10 +71,10 @@ pub(super) async fn apply(
     let ask = Ask::often(&CHANGE)
         .with(String::from(realm.as_str()))
         .with(change.token.as_bytes().to_vec())
-        .with(change.expects.map(signed).transpose()?)
+        .with(change.expects.map(version))
         .with(object(columns::of_patch(&change.patch)?))
         .with(change.cascade);
-    let ask = presented_by(ask, change.presenter)?.with(micros(change.event.at));
+    let ask = presented_by(ask, change.presenter).with(micros(change.event.at));
     let rows = line.change(&with_event(ask, &change.event)?).await?;
     let row = only(&rows)?;
     let mut fields = Fields::of(row);
@@ -155,7 +155,7 @@ pub(super) async fn set_owner(
     .with(String::from(change.owner.as_str()))
     .with(standing_number(change.standing))
     .with(micros(change.at));
-    let ask = presented_by(ask, change.presenter)?.with(written(&end)?);
+    let ask = presented_by(ask, change.presenter).with(written(&end)?);
     let rows = line.change(&with_event(ask, &change.event)?).await?;
     let mut fields = Fields::of(only(&rows)?);
     let changed = match fields.text()?.as_deref() {
@@ -197,9 +197,9 @@ fn object(columns: Named) -> String {
     Json::Object(all.collect()).to_string()
 }
 
-fn presented_by(ask: Ask, presenter: Option<Presenter>) -> Result<Ask, Damaged> {
-    let version = presenter.map(|presenter| signed(presenter.version)).transpose()?;
-    Ok(ask.with(presenter.map(|presenter| presenter.token.as_bytes().to_vec())).with(version))
+fn presented_by(ask: Ask, presenter: Option<Presenter>) -> Ask {
+    ask.with(presenter.map(|presenter| presenter.token.as_bytes().to_vec()))
+        .with(presenter.map(|presenter| version(presenter.version)))
 }
 
 fn with_event(ask: Ask, event: &Event) -> Result<Ask, Damaged> {
