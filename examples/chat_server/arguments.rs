@@ -32,13 +32,13 @@ A small chat server whose tokens are keyfob's.
 Usage: chat_server [OPTIONS]
 
   --listen ADDR         where to listen; default 127.0.0.1:8065, port 0 picks a free one
-  --store URL           where tokens are kept: sqlite:PATH (made if absent) or memory:;
-                        default sqlite:chat_server.db
+  --store URL           where tokens are kept: sqlite:PATH (made if absent), memory: or
+                        postgres://USER@HOST:PORT/DATABASE; default sqlite:chat_server.db
   --accounts FILE       accounts and settings, as JSON; default: a few demo accounts
   --outbox DIR          where mail is to be put
   --secret-key FILE     keys for digests, one `key-id:hex` line each, the first is current;
-                        made if absent; default PATH.key beside a SQLite file, and with
-                        memory: a fresh key for this process
+                        made if absent; default PATH.key beside a SQLite file, none
+                        with postgres: and with memory: a fresh key for this process
   --trusted-proxy CIDR  whose X-Forwarded-For counts; may be given several times
   --help                prints this
 ";

@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 
 use keyfob::ports::store::{Filter, Query};
 use keyfob::store::memory::MemoryStore;
+use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
-use keyfob::{Format, Keyring, Kind, ReadWrite, RealmId, Rules, Tokens};
+use keyfob::{Format, Keyring, Kind, ReadWrite, RealmId, Rules, StoreError, TokenStore, Tokens};
 
 use crate::keys;
 
 /// What `--store` names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Place {
     /// Nothing survives the process.
     Memory,
+    /// A database, which several nodes share.
+    Postgres(Box<PostgresOptions>),
     /// A file, which several processes may share.
     Sqlite(PathBuf),
 }
@@ -29,16 +32,16 @@ impl Place {
         match url.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            Some((scheme @ ("postgres" | "postgresql"), _)) => {
-                Err(format!("--store {scheme}: is not there yet; use sqlite:PATH or memory:"))
-            }
-            _ => Err("--store is none that this server knows; use sqlite:PATH or memory:".into()),
+            Some((scheme @ ("postgres" | "postgresql"), _)) => PostgresOptions::from_url(url)
+                .map(|options| Self::Postgres(Box::new(options)))
+                .map_err(|error| format!("--store {scheme}: {}", reason(&error))),
+            _ => Err("--store is none of memory:, sqlite:PATH and postgres://…".into()),
         }
     }
 
     /// Whether other processes may change tokens behind this one's back.
     pub(crate) const fn is_shared(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
+        !matches!(self, Self::Memory)
     }
 }
 
@@ -53,49 +56,79 @@ pub(crate) async fn open(
     place: &Place,
     key_file: Option<&Path>,
 ) -> Result<Tokens<ReadWrite>, String> {
-    let Place::Sqlite(path) = place else {
-        let keyring = match key_file {
-            Some(file) => keys::read_or_make(file)?.0,
-            None => keys::fresh()?,
-        };
-        return Ok(Tokens::new(MemoryStore::default(), rules(keyring)?));
-    };
-    let key_file = key_file.map_or_else(|| beside(path), Path::to_owned);
-    let (keyring, is_new) = keys::read_or_make(&key_file)?;
-    let opened = fits(path, &keyring).await;
-    if opened.is_err() {
-        // A file with anything in it is somebody's: another process may have begun meanwhile.
-        let is_empty = fs::metadata(path).map_or(true, |file| file.len() == 0);
-        if is_new && is_empty {
-            let _ = fs::remove_file(&key_file);
-            remove_store(path);
+    match place {
+        Place::Memory => {
+            let keyring = match key_file {
+                Some(file) => keys::read_or_make(file)?.0,
+                None => keys::fresh()?,
+            };
+            Ok(Tokens::new(MemoryStore::default(), rules(keyring)?))
+        }
+        Place::Sqlite(path) => {
+            let key_file = key_file.map_or_else(|| beside(path), Path::to_owned);
+            let (keyring, is_new) = keys::read_or_make(&key_file)?;
+            let opened = open_sqlite(path, &keyring).await;
+            // A file with anything in it is somebody's: another process may have begun meanwhile.
+            let is_empty = || fs::metadata(path).map_or(true, |file| file.len() == 0);
+            if opened.is_err() && is_new && is_empty() {
+                let _ = fs::remove_file(&key_file);
+                remove_store(path);
+            }
+            Ok(Tokens::new(opened?, rules(keyring)?))
+        }
+        Place::Postgres(options) => {
+            let key_file = key_file
+                .ok_or("--secret-key: every node on a PostgreSQL store needs the same one")?;
+            let (keyring, is_new) = keys::read_or_make(key_file)?;
+            let opened = open_postgres(options, &keyring).await;
+            if opened.is_err() && is_new {
+                let _ = fs::remove_file(key_file);
+            }
+            Ok(Tokens::new(opened?, rules(keyring)?))
         }
     }
-    Ok(Tokens::new(opened?, rules(keyring)?))
 }
 
-/// The store, if its tokens are of these keys.
-async fn fits(path: &Path, keyring: &Keyring) -> Result<SqliteStore, String> {
+async fn open_sqlite(path: &Path, keyring: &Keyring) -> Result<SqliteStore, String> {
     let named = |what: String| format!("the store {}: {what}", path.display());
-    let store = SqliteStore::open(path, RealmId::default()).map_err(|error| {
-        named(
-            std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string),
-        )
-    })?;
+    let store = SqliteStore::open(path, RealmId::default()).map_err(|e| named(reason(&e)))?;
+    fits(&store, keyring).await.map_err(named)?;
+    Ok(store)
+}
+
+async fn open_postgres(
+    options: &PostgresOptions,
+    keyring: &Keyring,
+) -> Result<PostgresStore, String> {
+    // The URL may hold a password.
+    let named = |what: String| format!("--store postgres: {what}");
+    let store = PostgresStore::connect(options.clone(), RealmId::default()).await;
+    let store = store.map_err(|error| named(reason(&error)))?;
+    fits(&store, keyring).await.map_err(named)?;
+    Ok(store)
+}
+
+/// Whether a store's tokens are of these keys.
+async fn fits(store: &impl TokenStore, keyring: &Keyring) -> Result<(), String> {
     let mut newest = Query::new(Filter::default(), 1);
     newest.descending = true;
-    let page = keyfob::TokenStore::query(&store, &newest).await;
-    for record in page.map_err(|error| named(error.to_string()))?.records {
+    for record in store.query(&newest).await.map_err(|error| reason(&error))?.records {
         match record.is_intact(keyring) {
             Ok(true) => {}
-            Ok(false) => {
-                return Err(named("its tokens are not of the keys in the key file".into()));
-            }
-            Err(error) => return Err(named(format!("{error}: the key file does not fit it"))),
+            Ok(false) => return Err("its tokens are not of the keys in the key file".into()),
+            Err(error) => return Err(format!("{error}: the key file does not fit it")),
         }
     }
-    Ok(store)
+    Ok(())
+}
+
+/// What is behind an error, down to its cause.
+fn reason(error: &StoreError) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
 }
 
 /// Sessions last 12 hours and make tokens as their owner does. Personal tokens make none: what a

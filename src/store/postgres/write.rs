@@ -22,7 +22,7 @@ use crate::ports::store::{
 };
 use crate::store::columns::{
     self, COLUMNS, Damaged, Named, Row as _, Value, fixed, given, given_bytes, signed,
-    standing_number, written,
+    standing_number, version, written,
 };
 
 pub(super) async fn insert(
