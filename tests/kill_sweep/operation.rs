@@ -1,5 +1,7 @@
 //! What is swept: the store's operations, and two that are wrong on purpose.
 
+use chrono::DateTime;
+use keyfob::ports::factors::{AttemptLimit, FactorStore, Reservation};
 use keyfob::service::error::{ChangeFailure, IssueFailure};
 use keyfob::testing::block_on;
 use keyfob::{Actor, By, Grant, IssueRequest, Rotation, StoreError};
@@ -75,6 +77,18 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             let (bob, host) = (owner_named("bob"), Actor::host());
             let done = world.tokens.deactivate_owner(&bob, By::Host(&host), None);
             block_on(done).or_else(unavailable).map(|_| None)
+        },
+    },
+    Operation {
+        name: "reserve_attempt",
+        ends: &[],
+        changes: &["attempts"],
+        run: |world| {
+            let (owner, limit) = (owner_named("alice"), AttemptLimit { attempts: 1, within: None });
+            let now = DateTime::UNIX_EPOCH;
+            let reserved = block_on(world.store.reserve_attempt(&owner, "totp", &[limit], now))?;
+            assert_eq!(reserved, Reservation::Granted);
+            Ok(None)
         },
     },
 ];

@@ -43,6 +43,7 @@ pub(crate) enum Draws {
 
 pub(crate) struct World {
     pub(crate) folder: PathBuf,
+    pub(crate) store: SqliteStore,
     pub(crate) tokens: Tokens<ReadWrite>,
     pub(crate) secrets: BTreeMap<String, String>,
 }
@@ -52,11 +53,12 @@ impl World {
         let store = SqliteStore::open(folder.join(DATABASE), RealmId::default())?;
         let clock = ManualClock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let tokens =
-            Builder::new(store, rules(), clock, SeededRandomness::new(draws as u64)).build();
+            Builder::new(store.clone(), rules(), clock, SeededRandomness::new(draws as u64))
+                .build();
         let lines = fs::read_to_string(folder.join(KNOWN)).unwrap_or_default();
         let secrets = lines.lines().filter_map(|line| line.split_once(' '));
         let secrets = secrets.map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
-        Ok(Self { folder: folder.to_owned(), tokens, secrets })
+        Ok(Self { folder: folder.to_owned(), store, tokens, secrets })
     }
 
     /// The token of a prepared secret.
