@@ -3,7 +3,12 @@
 //!
 //! The test starts its own servers. Where a program is not installed, each test that needs it is
 //! reported as ignored, with the reason.
-#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test stops where something is wrong, and waits for other processes"
+)]
 
 #[path = "../common/cluster.rs"]
 mod cluster;
@@ -19,7 +24,7 @@ use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Runtime;
 
-use self::cluster::{Cluster, Programs, ask};
+use self::cluster::{Cluster, Programs};
 use self::pooler::Pooler;
 
 fn main() -> ExitCode {
