@@ -57,8 +57,13 @@ impl Cluster {
     /// Makes a new one and waits until it answers. `settings` are lines of its configuration.
     pub(crate) fn start(programs: &Programs, settings: &str) -> Self {
         // Flushing is not what most tests are about, and memory does it at once.
-        let place =
-            if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
+        let memory = PathBuf::from("/dev/shm");
+        let place = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        Self::start_in(place, programs, settings)
+    }
+
+    /// The same, in a folder of this place.
+    pub(crate) fn start_in(place: PathBuf, programs: &Programs, settings: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("keyfob-postgres").tempdir_in(place).unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = folder.path().join("data");
