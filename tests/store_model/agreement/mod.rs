@@ -17,7 +17,6 @@ use std::thread;
 
 use keyfob::{RealmId, TokenStore};
 
-pub(crate) use self::play::COMPARED;
 use self::play::{Difference, play};
 use self::step::{Dice, Step};
 use self::tally::Tally;
@@ -116,13 +115,14 @@ pub(crate) struct Disagreement {
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Difference(difference) = &self.difference;
-        write!(f, "{difference}\nseed {}, shrunk to {:#?}", self.seed, self.steps)
+        write!(f, "{difference}\nseed {}, shrunk to:", self.seed)?;
+        self.steps.iter().try_for_each(|step| write!(f, "\n{step:?}"))
     }
 }
 
 /// More than processors, since a store on disk lets its callers wait.
 const THREADS: usize = 8;
 
-/// A tenth with every run of the tests, all of them where `KEYFOB_LONG` is set.
+/// Less than a minute for each store; ten times as many where `KEYFOB_LONG` is set.
 pub(crate) const SEQUENCES: u32 =
     if option_env!("KEYFOB_LONG").is_some() { 100_000 } else { 10_000 };

@@ -412,7 +412,7 @@ macro_rules! fields {
             same("previous", &previous(model), &previous(store))
         }
 
-        pub(crate) const COMPARED: &[&str] =
+        const COMPARED: &[&str] =
             &[$(stringify!($field),)+ "digest", "binding", "previous"];
     };
 }
@@ -430,4 +430,15 @@ fn bits(stored: &StoredDigest) -> Bits<'_> {
 
 fn previous(row: &TokenRecord) -> Option<(Bits<'_>, DateTime<Utc>)> {
     row.previous.as_ref().map(|previous| (bits(&previous.digest), previous.ends_at))
+}
+
+#[test]
+fn every_field_of_a_row_is_compared() {
+    let row = format!("{:#?}", sample::record(&sample::owner(1), 1));
+    let fields = row.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix("    ")?.split_once(": ")?;
+        name.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some(name)
+    });
+    let unseen: Vec<_> = fields.filter(|name| !COMPARED.contains(name)).collect();
+    assert!(unseen.is_empty(), "{unseen:?} are not compared");
 }

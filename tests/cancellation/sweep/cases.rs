@@ -1,0 +1,136 @@
+//! The public async functions, each with something for it to do.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use keyfob::core::change::{Change, Patch};
+use keyfob::core::owner::OwnerStanding;
+use keyfob::core::token::Usage;
+use keyfob::http::{Need, Routes, unguarded_routes};
+use keyfob::ports::store::{
+    Epoch, EventQuery, Filter, Insert, Lookup, MassRevocation, OwnerChange, Query, Use,
+};
+use keyfob::ports::two_factor::Answer;
+use keyfob::testing::sample;
+use keyfob::{Access, By, EventKind, Grant, Narrowing, ReadWrite, Rotation, State, TokenName};
+
+use super::scene::{HOST, Pausing, Scene, alice, bob, carol, request};
+
+/// A function, called on a scene in which it succeeds.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) run: for<'s> fn(&'s Scene) -> Running<'s>,
+}
+
+type Running<'s> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 's>>;
+
+macro_rules! cases {
+    ($($name:literal, $scene:ident => $call:expr;)+) => {
+        /// Functions that go different ways for different callers are here more than once.
+        pub(crate) const CASES: &[Case] = &[$(Case {
+            name: $name,
+            run: |$scene| Box::pin(async move { $call.map(drop).map_err(|error| format!("{error:?}")) }),
+        },)+];
+    };
+}
+
+cases! {
+    "Tokens::issue", s => s.tokens.issue(request(&bob()), HOST).await;
+    "Tokens::issue", s => s.tokens.issue(request(&alice()), By::token(&s.verified)).await;
+    "Tokens::authenticate", s => s.tokens.authenticate(&s.texts.unused, &Access::any()).await;
+    "Tokens::authenticate", s => s.tokens.authenticate(&s.texts.unkeyed, &Access::any()).await;
+    "Tokens::authenticate_strict", s => {
+        s.tokens.authenticate_strict(&s.texts.parent, &Access::any()).await
+    };
+    "Tokens::find", s => s.tokens.find(s.child.id, By::token(&s.verified)).await;
+    "Tokens::find_by_number", s => s.tokens.find_by_number(s.child.number, HOST).await;
+    "Tokens::query", s => s.tokens.query(&Query::new(Filter::default(), 3)).await;
+    "Tokens::events", s => s.tokens.events(&EventQuery::after(0, 3)).await;
+    "Tokens::deactivate", s => s.tokens.deactivate(s.child.id, HOST, None).await;
+    "Tokens::reactivate", s => s.tokens.reactivate(s.blocked.id, HOST).await;
+    "Tokens::reactivate", s => s.tokens.reactivate(s.blocked.id, By::token(&s.verified)).await;
+    "Tokens::revoke", s => s.tokens.revoke(s.parent.id, HOST, None).await;
+    "Tokens::revoke", s => s.tokens.revoke(s.parent.id, By::token(&s.verified), None).await;
+    "Tokens::narrow", s => {
+        let narrowing = Narrowing::to_grant(Grant::only([ReadWrite::Read]).unwrap());
+        s.tokens.narrow(s.parent.id, &narrowing, HOST).await
+    };
+    "Tokens::edit", s => s.tokens.edit(s.parent.id, renamed(), None, HOST).await;
+    "Tokens::amend", s => {
+        let mut narrowing = Narrowing::default();
+        narrowing.expires_at = Some(sample::after(60));
+        s.tokens.amend(s.parent.id, renamed(), None, &narrowing, HOST).await
+    };
+    "Tokens::rotate", s => s.tokens.rotate(s.parent.id, Rotation::at_once(), HOST).await;
+    "Tokens::rotate", s => {
+        let rotation = Rotation::with_overlap(TimeDelta::hours(1));
+        s.tokens.rotate(s.parent.id, rotation, By::token(&s.verified)).await
+    };
+    "Tokens::revoke_all_of", s => {
+        s.tokens.revoke_all_of(&alice(), Some(s.parent.id), By::token(&s.verified), None).await
+    };
+    "Tokens::report_leaked", s => s.tokens.report_leaked(&s.texts.parent).await;
+    "Tokens::deactivate_owner", s => s.tokens.deactivate_owner(&alice(), HOST, None).await;
+    "Tokens::reactivate_owner", s => s.tokens.reactivate_owner(&carol(), HOST).await;
+    "Tokens::delete_owner", s => s.tokens.delete_owner(&alice(), HOST, None).await;
+    "Tokens::owner_state", s => s.tokens.owner_state(&alice()).await;
+    "Tokens::prove", s => s.tokens.prove(&Pausing, s.challenge(), &Answer::new("1")).await;
+    "Tokens::flush_usage", s => s.tokens.flush_usage().await;
+    "Evidence::permits", s => s.evidence().permits(&ReadWrite::Write).await;
+    "Authenticated::requires", s => s.authenticated().await.requires(&ReadWrite::Write).await;
+    "unguarded_routes", s => {
+        let routes: Routes<ReadWrite> = Routes::new()
+            .get("/any", Need::Token, async || "any")
+            .post("/write", Need::Scope(ReadWrite::Write), async || "written");
+        let (declared, router) = (routes.declared(), routes.into_router(&s.layer().strict()));
+        let found = unguarded_routes(&declared, &router, &s.texts.child).await.unwrap();
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    };
+
+    "TokenStore::insert", s => {
+        let mut record = sample::record(&bob(), 1);
+        record.realm = s.store().realm().clone();
+        let event = sample::event(EventKind::TokenIssued, &record, record.created_at);
+        s.store().insert(Insert::new(record, event)).await
+    };
+    "TokenStore::find", s => s.store().find(&Lookup::Id(s.child.id)).await;
+    "TokenStore::query", s => s.store().query(&Query::new(Filter::default(), 3)).await;
+    "TokenStore::apply", s => {
+        let mut patch = Patch::default();
+        patch.state = Some(State::Revoked(sample::ended(1)));
+        let event = sample::event(EventKind::TokenRevoked, &s.parent, sample::after(1));
+        s.store().apply(&Change::new(s.parent.id, patch, event).cascading()).await
+    };
+    "TokenStore::revoke_all", s => {
+        let event = sample::event(EventKind::TokenRevoked, &s.parent, sample::after(1));
+        let revocation =
+            MassRevocation::new(Filter::of_owner(alice()), sample::ended(1), event);
+        s.store().revoke_all(&revocation).await
+    };
+    "TokenStore::mark_used", s => {
+        let usage = Usage::new(Some(sample::after(9)), None, 1);
+        let uses = [s.parent.id, s.child.id].map(|token| Use { token, usage });
+        s.store().mark_used(&uses).await
+    };
+    "TokenStore::owner", s => s.store().owner(&carol()).await;
+    "TokenStore::set_owner", s => {
+        let event = sample::event(EventKind::OwnerDeleted, &s.parent, sample::after(1));
+        let (to, at) = (OwnerStanding::Deleted, sample::after(1));
+        s.store().set_owner(&OwnerChange::new(alice(), to, at, event)).await
+    };
+    "TokenStore::invalidations", s => s.store().invalidations(Epoch(0)).await;
+    "TokenStore::events", s => s.store().events(&EventQuery::after(0, 3)).await;
+    "TokenStore::prune", s => s.store().prune(sample::after(1_000_000_000), 2).await;
+
+    // It never returns: it is dropped as often as there is patience for.
+    "Tokens::upkeep", s => {
+        s.tokens.clone().upkeep(Arc::new(Pausing)).await;
+        Ok::<(), ()>(())
+    };
+}
+
+fn renamed() -> Option<TokenName> {
+    Some(TokenName::new("renamed").unwrap())
+}

@@ -1,0 +1,286 @@
+//! A store with a service on it, tokens in every state, and what can be seen of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use keyfob::core::issue::{Caller, issue};
+use keyfob::core::owner::OwnerState;
+use keyfob::http::{Authenticated, BearerLayer, Evidence};
+use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
+use keyfob::ports::store::{Epoch, EventQuery, Filter, Insert, Lookup, Query};
+use keyfob::ports::timer::Timer;
+use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
+use keyfob::testing::{ManualClock, SeededRandomness, sample};
+use keyfob::{
+    Access, Actor, Builder, By, Challenge, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
+    KindPolicy, Minting, Operation, OwnerId, Policy, ReadWrite, Rotation, ScopeName, State,
+    TokenName, TokenRecord, TokenStore, Tokens, Verified,
+};
+
+use super::pause;
+
+pub(crate) static ITSELF: Actor = Actor::host();
+pub(crate) const HOST: By<'static> = By::Host(&ITSELF);
+
+pub(crate) struct Scene {
+    pub(crate) tokens: Tokens<ReadWrite>,
+    /// One that may mint, with the two that it has minted: one may only read, one is deactivated.
+    pub(crate) parent: TokenRecord,
+    pub(crate) child: TokenRecord,
+    pub(crate) blocked: TokenRecord,
+    /// The evidence for `parent`.
+    pub(crate) verified: Verified,
+    /// The texts of `parent` and `child`; of one that was not used yet; of one whose digest was
+    /// made before there was a key; and of a token of somebody else.
+    pub(crate) texts: Texts,
+    start: Epoch,
+}
+
+pub(crate) struct Texts {
+    pub(crate) parent: String,
+    pub(crate) child: String,
+    pub(crate) unused: String,
+    pub(crate) unkeyed: String,
+    pub(crate) other: String,
+}
+
+/// All that a store shows of a scene.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Remains(Vec<String>);
+
+impl Scene {
+    /// The same for every store, ids and secrets included.
+    pub(crate) async fn new(store: impl TokenStore) -> Self {
+        let start = store.invalidations(Epoch(0)).await.unwrap().epoch;
+        let mut personal = KindPolicy::personal();
+        personal.minting = Minting::Within;
+        personal.quota = None;
+        let policy = Policy::default().with_kind(Kind::personal(), personal);
+        let mut rules = sample::rules().with_policy(policy).in_realm(store.realm().clone());
+        let (caller, owner) = (Caller::Host(&ITSELF), OwnerState::unheard_of());
+        let (now, mut rng) = (sample::start(), SeededRandomness::new(1));
+        let unkeyed = issue(request(&alice()), caller, &owner, &rules, now, &mut rng).unwrap();
+        store.insert(Insert::new(unkeyed.record, unkeyed.event)).await.unwrap();
+
+        let key = Key::new(KeyId::new("k1").unwrap(), &[7; 32]).unwrap();
+        rules.keyring = Keyring::new(key).with_previous_unkeyed();
+        let clock = ManualClock::new(sample::start());
+        let tokens: Tokens<ReadWrite> =
+            Builder::new(store, rules, clock, SeededRandomness::new(2)).build();
+        let (parent_text, parent) = tokens.issue(request(&alice()), HOST).await.unwrap();
+        let parent_text = parent_text.expose_secret().to_owned();
+        let verified = tokens.authenticate(&parent_text, &Access::any()).await.unwrap();
+        let mut reading = request(&alice());
+        reading.grant = Grant::only([ReadWrite::Read]).unwrap();
+        let (child_text, child) = tokens.issue(reading, By::token(&verified)).await.unwrap();
+        let (_, blocked) = tokens.issue(request(&alice()), By::token(&verified)).await.unwrap();
+        let blocked = tokens.deactivate(blocked.id, HOST, None).await.unwrap();
+        let (unused, _) = tokens.issue(request(&alice()), HOST).await.unwrap();
+        let (other, _) = tokens.issue(request(&bob()), HOST).await.unwrap();
+        tokens.deactivate_owner(&carol(), HOST, None).await.unwrap();
+        let texts = Texts {
+            parent: parent_text,
+            child: child_text.expose_secret().to_owned(),
+            unused: unused.expose_secret().to_owned(),
+            unkeyed: unkeyed.secret.expose_secret().to_owned(),
+            other: other.expose_secret().to_owned(),
+        };
+        for text in [&texts.child, &texts.other] {
+            let _ = tokens.authenticate(text, &Access::any()).await.unwrap();
+        }
+        Self { tokens, parent, child, blocked, verified, texts, start }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn TokenStore> {
+        self.tokens.store()
+    }
+
+    pub(crate) fn challenge(&self) -> Challenge {
+        let operation = Operation::IssueBypassingToken;
+        Challenge::new(alice(), operation, b"backup", None, sample::after(600))
+    }
+
+    pub(crate) fn layer(&self) -> BearerLayer<ReadWrite> {
+        BearerLayer::new(self.tokens.clone()).with_directory(Arc::new(Pausing))
+    }
+
+    pub(crate) fn evidence(&self) -> Evidence<ReadWrite> {
+        self.layer().evidence(self.verified)
+    }
+
+    pub(crate) async fn authenticated(&self) -> Authenticated<ReadWrite> {
+        use axum::extract::FromRequestParts as _;
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.extensions.insert(self.evidence());
+        Authenticated::from_request_parts(&mut parts, &()).await.unwrap()
+    }
+
+    /// Everything as of one epoch, so that a change that is still under way is seen as made or
+    /// not made.
+    pub(crate) async fn remains(&self) -> Result<Remains, String> {
+        loop {
+            let before = self.epoch().await?;
+            let seen = self.seen(before).await?;
+            if self.epoch().await? == before {
+                return Ok(seen);
+            }
+        }
+    }
+
+    async fn seen(&self, epoch: Epoch) -> Result<Remains, String> {
+        let store = self.store();
+        let all = Query::new(Filter::default(), Query::LARGEST_PAGE);
+        let rows = store.query(&all).await.map_err(|error| error.to_string())?.records;
+        let mut seen: Vec<_> = rows.iter().map(shown).collect();
+        for owner in [alice(), bob(), carol()] {
+            let state = store.owner(&owner).await.map_err(|error| error.to_string())?;
+            seen.push(format!("{owner}: {state:?}"));
+        }
+        let all = EventQuery::after(0, Query::LARGEST_PAGE);
+        let events = store.events(&all).await.map_err(|error| error.to_string())?;
+        seen.extend(events.iter().map(|stored| format!("{:?}", stored.event)));
+        seen.push(format!("{} epochs", epoch.0 - self.start.0));
+        Ok(Remains(seen))
+    }
+
+    async fn epoch(&self) -> Result<Epoch, String> {
+        let answer = self.store().invalidations(self.start).await;
+        answer.map(|answer| answer.epoch).map_err(|error| error.to_string())
+    }
+
+    /// Whether the service says of every token what the store does.
+    pub(crate) async fn index_agrees(&self) -> Result<(), String> {
+        let Texts { parent, child, unused, unkeyed, other } = &self.texts;
+        for text in [parent, child, unused, unkeyed, other] {
+            loop {
+                let before = self.strict(text).await;
+                let verdict = self.tokens.authenticate(text, &Access::any()).await;
+                let verdict = verdict.map(drop).map_err(|error| error.code());
+                // A change that was under way may have been made in between.
+                if self.strict(text).await != before {
+                    continue;
+                }
+                if verdict != before {
+                    return Err(format!("the index says {verdict:?}, the store {before:?}"));
+                }
+                break;
+            }
+            let id = self.tokens.rules().format.parse(text.as_bytes()).unwrap().id();
+            let found = self.store().find(&Lookup::Id(id)).await.map_err(|e| e.to_string())?;
+            let is_revoked = found.is_some_and(|f| matches!(f.record.state, State::Revoked(_)));
+            if is_revoked && self.strict(text).await.is_ok() {
+                return Err(format!("{id} is revoked, and accepted"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn strict(&self, text: &str) -> Result<(), &'static str> {
+        let verdict = self.tokens.authenticate_strict(text, &Access::any()).await;
+        verdict.map(drop).map_err(|error| error.code())
+    }
+
+    /// A hundred operations of somebody else.
+    pub(crate) async fn next_hundred(&self) -> Result<(), String> {
+        for _ in 0..10 {
+            self.next_ten().await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn next_ten(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let (tokens, dave) = (&self.tokens, OwnerId::new("dave")?);
+        let (secret, row) = tokens.issue(request(&dave), HOST).await?;
+        let _ = tokens.authenticate(secret.expose_secret(), &Access::any()).await?;
+        tokens.edit(row.id, Some(TokenName::new("renamed")?), None, HOST).await?;
+        tokens.deactivate(row.id, HOST, None).await?;
+        tokens.reactivate(row.id, HOST).await?;
+        let (secret, _) = tokens.rotate(row.id, Rotation::at_once(), HOST).await?;
+        let _ = tokens.authenticate_strict(secret.expose_secret(), &Access::any()).await?;
+        tokens.query(&Query::new(Filter::of_owner(dave.clone()), 10)).await?;
+        tokens.owner_state(&dave).await?;
+        tokens.revoke(row.id, HOST, None).await?;
+        Ok(())
+    }
+}
+
+/// What is the same in every realm: not the number, nor what ties a row to its realm.
+fn shown(row: &TokenRecord) -> String {
+    let TokenRecord { id, owner, owner_generation, name, note, grant, state, .. } = row;
+    let TokenRecord { validity, changed_sequence, generation, usage, version, .. } = row;
+    let digest = (row.digest.digest.as_bytes(), row.previous.is_some());
+    format!(
+        "{id} {owner} {owner_generation} {name} {note} {grant:?} {state:?} {validity:?} \
+         {changed_sequence} {generation} {usage:?} {version} {digest:?}"
+    )
+}
+
+pub(crate) fn request(owner: &OwnerId) -> IssueRequest<ReadWrite> {
+    let request = IssueRequest::new(owner.clone(), Grant::Full);
+    request.named(TokenName::new("backup").unwrap()).expires_in(TimeDelta::days(3))
+}
+
+pub(crate) fn alice() -> OwnerId {
+    OwnerId::new("alice").unwrap()
+}
+
+pub(crate) fn bob() -> OwnerId {
+    OwnerId::new("bob").unwrap()
+}
+
+/// She is deactivated.
+pub(crate) fn carol() -> OwnerId {
+    OwnerId::new("carol").unwrap()
+}
+
+/// A host's own parts, each of which lets its caller wait.
+#[derive(Debug)]
+pub(crate) struct Pausing;
+
+#[async_trait]
+impl Timer for Pausing {
+    async fn wait(&self, _duration: std::time::Duration) {
+        pause().await;
+    }
+}
+
+#[async_trait]
+impl TwoFactorVerifier for Pausing {
+    fn method(&self) -> &str {
+        "patience"
+    }
+
+    async fn is_enrolled(&self, _owner: &OwnerId) -> Result<bool, FactorError> {
+        Ok(true)
+    }
+
+    async fn prepare(&self, _challenge: &Challenge) -> Result<(), FactorError> {
+        Ok(())
+    }
+
+    async fn check(&self, _challenge: &Challenge, _answer: &Answer) -> Result<(), FactorError> {
+        pause().await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Directory for Pausing {
+    async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError> {
+        pause().await;
+        Ok(match key {
+            AccountKey::Id(id) => Some(Account::new(id.clone(), 1, id.as_str(), sample::start())),
+            _ => None,
+        })
+    }
+
+    async fn rights(&self, _account: &Account) -> Result<Grant<ScopeName>, DirectoryError> {
+        pause().await;
+        Ok(Grant::Full)
+    }
+
+    async fn is_administrator(&self, _account: &Account) -> Result<bool, DirectoryError> {
+        Ok(false)
+    }
+}
