@@ -33,6 +33,12 @@ impl Place {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some((scheme @ ("postgres" | "postgresql"), _)) => PostgresOptions::from_url(url)
+                .and_then(|options| {
+                    // Else a server with a certificate that nobody vouches for, as Debian sets one
+                    // up, would be refused where no certificate was asked for.
+                    let is_secured = url.contains("sslmode=require");
+                    if is_secured { options.with_system_roots() } else { Ok(options) }
+                })
                 .map(|options| Self::Postgres(Box::new(options)))
                 .map_err(|error| format!("--store {scheme}: {}", reason(&error))),
             _ => Err("--store is none of memory:, sqlite:PATH and postgres://…".into()),

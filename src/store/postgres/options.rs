@@ -68,6 +68,27 @@ impl PostgresOptions {
         self
     }
 
+    /// The same server over TLS, if a root certificate of the system's vouches for it and for the
+    /// host name in the URL, which should say `sslmode=require`: otherwise a server that offers no
+    /// TLS is spoken to without. A Unix socket is always spoken to without.
+    ///
+    /// `SSL_CERT_FILE` names other roots than the system's. For anything else, client certificates
+    /// for one, there is [`tls`](PostgresOptions::tls).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when no root certificate can be read.
+    #[cfg(feature = "postgres-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "postgres-tls")))]
+    pub fn with_system_roots(self) -> Result<Self, StoreError> {
+        let roots = tokio_postgres_rustls::MakeRustlsConnect::with_native_certs();
+        let (tls, _unread) = roots.map_err(|errors| {
+            let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            StoreError::unavailable(format!("no root certificate: {}", reasons.join("; ")))
+        })?;
+        Ok(self.tls(tls))
+    }
+
     /// The same server, spoken to through this TLS implementation, where the URL's `sslmode` asks
     /// for it.
     #[must_use]
