@@ -6,6 +6,9 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test stops where something is wrong, and waits for other processes"
 )]
@@ -15,6 +18,7 @@ mod cluster;
 mod laws;
 #[path = "../common/pooler.rs"]
 mod pooler;
+mod sequences;
 
 use std::process::ExitCode;
 use std::sync::{LazyLock, OnceLock};
@@ -29,7 +33,8 @@ use self::pooler::Pooler;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = laws::trials();
+    let mut trials = laws::trials();
+    trials.extend(sequences::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     // What is static is not dropped by itself, and the servers must not outlive the test.
     SERVERS.stop();
@@ -85,9 +90,8 @@ impl Servers {
     }
 
     fn stop(&self) {
-        for server in [self.pooler.get().map(Pooler::stop), self.cluster.get().map(Cluster::stop)] {
-            drop(server);
-        }
+        self.pooler.get().inspect(|pooler| pooler.stop());
+        self.cluster.get().inspect(|cluster| cluster.stop());
     }
 }
 
