@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use keyfob::ports::factors::{AttemptLimit, FactorStore as _, Reservation};
-use keyfob::ports::store::{Cursor, Filter, Query, Start};
+use keyfob::ports::store::{Cursor, Filter, Lookup, Query, Start};
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::{block_on, sample};
 use keyfob::{
@@ -202,5 +202,32 @@ fn a_change_that_nobody_waits_for_is_made_all_the_same() {
         // Whatever comes after it in the writer's queue sees it.
         let _ = tokens.issue(request("bob"), By::Host(&host)).await.unwrap();
         assert!(tokens.authenticate(text, &Access::any()).await.is_err());
+    });
+}
+
+#[test]
+fn while_another_program_writes_questions_are_answered_and_changes_are_refused_in_the_end() {
+    let (_folder, path) = file();
+    let store = store(&path);
+    let alice = OwnerId::new("alice").unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let row = sample::record(&alice, 1);
+    let store = store.in_realm(sample::realm());
+    block_on(async {
+        let first = sample::record(&alice, 0);
+        store.insert(sample::insert(first.clone())).await.unwrap();
+        other.execute_batch("BEGIN IMMEDIATE; DELETE FROM tokens").unwrap();
+        // The other program ends only after all of these.
+        let found = store.find(&Lookup::Id(first.id)).await.unwrap();
+        assert!(found.is_some(), "what is not committed is not there");
+        store.owner(&alice).await.unwrap();
+        let page = store.query(&Query::new(Filter::default(), 10)).await.unwrap();
+        assert_eq!(page.records.len(), 1);
+        let refused = store.insert(sample::insert(row.clone())).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        other.execute_batch("ROLLBACK").unwrap();
+        // Whatever comes after it in the queue would see it.
+        store.insert(sample::insert(sample::record(&alice, 2))).await.unwrap();
+        assert!(store.find(&Lookup::Id(row.id)).await.unwrap().is_none());
     });
 }

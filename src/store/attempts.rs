@@ -85,6 +85,7 @@ fn most_within() -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails where it should")]
 mod tests {
     use proptest::prelude::*;
 

@@ -13,8 +13,11 @@ use crate::ports::store::StoreError;
 /// # Errors
 ///
 /// [`OpenError`], before anything is changed, for a file of another program or a newer schema.
-pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, OpenError> {
-    let newest = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+pub(super) fn open(
+    path: &Path,
+    patience: Duration,
+    steps: &[&Step],
+) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -23,7 +26,7 @@ pub(super) fn open(path: &Path, patience: Duration) -> Result<Connection, OpenEr
     // Before anything is set: a file that is not ours is not touched. In one snapshot, since another
     // process may be making the schema at this moment.
     let snapshot = connection.transaction()?;
-    check(&snapshot, newest)?;
+    check(&snapshot, steps)?;
     snapshot.commit()?;
     write_ahead(&connection, patience)?;
     // A revocation that was acknowledged and rolled back by a power cut is a token that is alive
@@ -62,16 +65,15 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Each step is one transaction that begins by taking the file's write lock and looking at the
 /// version: of two processes that start at once one does the work and the other finds it done,
 /// and a process that is killed leaves the step before or after.
-pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), OpenError> {
-    let newest = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+pub(super) fn migrate(connection: &mut Connection, steps: &[&Step]) -> Result<(), OpenError> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let version = check(&transaction, newest)?;
+        let version = check(&transaction, steps)?;
         let Some(step) = usize::try_from(version).ok().and_then(|version| steps.get(version))
         else {
             return Ok(());
         };
-        transaction.execute_batch(step)?;
+        step(&transaction)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", version.saturating_add(1))?;
         transaction.commit()?;
@@ -79,7 +81,8 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(),
 }
 
 /// The version of a file's schema, if it is a file of ours that this program knows.
-fn check(connection: &Connection, newest: i64) -> Result<i64, OpenError> {
+fn check(connection: &Connection, steps: &[&Step]) -> Result<i64, OpenError> {
+    let newest = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     let value = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (value("application_id")?, value("user_version")?);
     let tables: i64 =
@@ -93,8 +96,11 @@ fn check(connection: &Connection, newest: i64) -> Result<i64, OpenError> {
     Ok(version)
 }
 
+/// What leads from one version of the schema to the next, inside the transaction that it is given.
+pub(super) type Step = dyn Fn(&Connection) -> rusqlite::Result<()> + Sync;
+
 /// The schema's versions, each as the step from the one before it.
-pub(super) const STEPS: &[&str] = &[include_str!("schema.sql")];
+pub(super) const STEPS: &[&Step] = &[&|file| file.execute_batch(include_str!("schema.sql"))];
 
 /// `kfob`: a file that is not ours is not touched.
 const APPLICATION_ID: i64 = 0x6B66_6F62;
@@ -115,3 +121,6 @@ impl From<OpenError> for StoreError {
         Self::unavailable(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,16 @@
 //! in a savepoint of its own. Point reads run where they are asked, since a row that is in the
 //! page cache is read in less time than it takes to ask another thread; lists run on threads of
 //! their own. Several processes may use one file.
+//!
+//! The file is written ahead of, in a log: who reads sees the last commit and waits for nobody who
+//! writes, however long that takes. Who writes waits for others who do, for a few seconds; then the
+//! change is *unavailable*, and is not made afterwards either.
 
 mod connection;
 mod factors;
 mod read;
 mod reader;
+mod revoke;
 mod rows;
 mod write;
 mod writer;
@@ -22,6 +27,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
+use self::connection::STEPS;
 use self::reader::Readers;
 use self::rows::Trouble;
 use self::write::Writing;
@@ -58,9 +64,12 @@ impl SqliteStore {
     /// program's, or has a newer schema.
     pub fn open(path: impl AsRef<Path>, realm: RealmId) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
-        let mut connection = connection::open(&path, PATIENCE)?;
-        connection::migrate(&mut connection, connection::STEPS)?;
-        let writer = Writer::start(connection).map_err(StoreError::unavailable)?;
+        let mut connection = connection::open(&path, PATIENCE, STEPS)?;
+        connection::migrate(&mut connection, STEPS)?;
+        connection
+            .pragma_update(None, "cache_size", WRITERS_CACHE)
+            .map_err(StoreError::unavailable)?;
+        let writer = Writer::start(connection, PATIENCE).map_err(StoreError::unavailable)?;
         let questions = Readers::start().map_err(StoreError::unavailable)?;
         let shared = Shared { path, idle: Mutex::default(), questions, writer };
         Ok(Self { realm, shared: Arc::new(shared) })
@@ -80,7 +89,7 @@ impl SqliteStore {
         let pooled = self.idle().pop();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => connection::open(&self.shared.path, PATIENCE)?,
+            None => connection::open(&self.shared.path, READ_PATIENCE, STEPS)?,
         };
         let answer = (|| {
             let transaction = connection.transaction()?;
@@ -190,8 +199,17 @@ impl TokenStore for SqliteStore {
     }
 }
 
-/// How long a commit waits for another process's.
+/// How long a change waits, in the queue and for another process's change together. What was not
+/// begun by then is never made.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// In KiB, as SQLite writes it: a revocation of a hundred thousand tokens stays in memory until it
+/// is committed, where two megabytes would write many pages several times. It is taken as needed.
+const WRITERS_CACHE: i64 = -65_536;
+
+/// How long a question waits. Another process's change stops no reader: only its closing or mending
+/// the file does, and then the thread that asks, which may be one of a runtime's, is not held up.
+const READ_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Idle connections that are kept; each holds a cache of prepared statements.
 const MOST_IDLE: usize = 16;

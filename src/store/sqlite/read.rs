@@ -89,52 +89,78 @@ pub(super) fn query(
     } else {
         None
     };
-    let field = field(query.order);
-    let (direction, past) = if query.descending { ("DESC", "<") } else { ("ASC", ">") };
-    let mut values = values;
-    let mut condition = condition;
-    let mut offset = 0;
-    match &query.start {
-        Start::Beginning => {}
-        Start::Offset(rows) => offset = i64::from(*rows),
-        Start::After(cursor) => {
-            let after = Place::read(cursor, query).map_err(|_| Trouble::InvalidCursor)?;
-            values.push(match after.field {
-                Field::Number(value) => Value::Integer(value),
-                Field::Text(value) => Value::Text(value),
-            });
-            values.push(Value::Integer(signed(after.number)?));
-            let (first, second) = (values.len().saturating_sub(1), values.len());
-            condition = match field {
-                Some(field) => {
-                    format!("{condition} AND ({field}, t.number) {past} (?{first}, ?{second})")
-                }
-                None => format!("{condition} AND ?{first} = 0 AND t.number {past} ?{second}"),
-            };
-        }
-    }
-    let limit = i64::from(query.limit.clamp(1, Query::LARGEST_PAGE));
-    let order = match field {
-        Some(field) => format!("{field} {direction}, t.number {direction}"),
-        None => format!("t.number {direction}"),
-    };
     // One more than asked for tells whether there is a next page.
-    let sql = format!(
-        "SELECT {COLUMNS} FROM tokens t WHERE {condition}
-         ORDER BY {order} LIMIT {} OFFSET {offset}",
-        limit.saturating_add(1)
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut records: Vec<TokenRecord> = statement
-        .query_and_then(params_from_iter(values), rows::token)?
-        .collect::<Result<_, _>>()?;
-    let more = records.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(query.limit.clamp(1, Query::LARGEST_PAGE)).unwrap_or(usize::MAX);
+    let wanted = limit.saturating_add(1);
+    let mut records: Vec<TokenRecord> = Vec::new();
+    for part in parts(query)? {
+        let rest = wanted.saturating_sub(records.len());
+        if rest == 0 {
+            break;
+        }
+        let mut values = values.clone();
+        let mut condition = condition.clone();
+        for (sql, value) in part.behind {
+            values.push(value);
+            condition = format!("{condition} AND {sql} ?{}", values.len());
+        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM tokens t WHERE {condition} ORDER BY {} LIMIT {rest} OFFSET {}",
+            part.order, part.offset
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_and_then(params_from_iter(values), rows::token)?;
+        records.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    let more = records.len() > limit;
     if more {
         records.pop();
     }
     let last = records.last().filter(|_| more);
     let next = last.map(|last| Place::of(last, query.order).cursor(query));
     Ok(Page::new(records, next, total))
+}
+
+/// Some rows of a list, which SQLite finds in one stretch of one index.
+struct Part {
+    /// What they are behind.
+    behind: Vec<(String, Value)>,
+    order: String,
+    offset: u32,
+}
+
+/// The list from where the page begins: behind a place, first the rows that tie with it. SQLite
+/// would read a condition on both at once from the beginning of the ties, and there may be a
+/// million tokens of one owner, or that never expire.
+fn parts(query: &Query) -> Result<Vec<Part>, Trouble> {
+    let (direction, past) = if query.descending { ("DESC", "<") } else { ("ASC", ">") };
+    let field = field(query.order);
+    let by_number = format!("t.number {direction}");
+    let by_field = field.map(|field| format!("{field} {direction}, {by_number}"));
+    let all = |offset| Part {
+        behind: Vec::new(),
+        order: by_field.clone().unwrap_or_else(|| by_number.clone()),
+        offset,
+    };
+    let cursor = match &query.start {
+        Start::Beginning => return Ok(vec![all(0)]),
+        Start::Offset(rows) => return Ok(vec![all(*rows)]),
+        Start::After(cursor) => cursor,
+    };
+    let after = Place::read(cursor, query).map_err(|_| Trouble::InvalidCursor)?;
+    let number = (format!("t.number {past}"), Value::Integer(signed(after.number)?));
+    let Some(field) = field else {
+        return Ok(vec![Part { behind: vec![number], ..all(0) }]);
+    };
+    let value = match after.field {
+        Field::Number(value) => Value::Integer(value),
+        Field::Text(value) => Value::Text(value),
+    };
+    let ties = vec![(format!("{field} ="), value.clone()), number];
+    Ok(vec![
+        Part { behind: ties, order: by_number.clone(), offset: 0 },
+        Part { behind: vec![(format!("{field} {past}"), value)], ..all(0) },
+    ])
 }
 
 pub(super) fn events(

@@ -21,6 +21,8 @@ pub(super) enum Trouble {
     /// A column holds what was never written there.
     Corrupt(&'static str),
     InvalidCursor,
+    /// A fault in this crate: nothing of the change was kept.
+    Panicked,
 }
 
 impl From<rusqlite::Error> for Trouble {
@@ -41,6 +43,7 @@ impl Trouble {
             },
             Self::Corrupt(column) => StoreError::Corrupt(format!("column {column}")),
             Self::InvalidCursor => StoreError::InvalidCursor,
+            Self::Panicked => StoreError::unavailable("the change panicked"),
         }
     }
 }

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
-use super::read::{self, where_clause};
+use super::read;
 use super::rows::{self, Trouble, number, signed, standing_number, with_columns, written};
 use crate::core::change::{Change, Presenter};
 use crate::core::event::Event;
-use crate::core::id::{OwnerId, RealmId, TokenId};
+use crate::core::id::{OwnerId, RealmId};
 use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::{Ended, State, TokenRecord};
 use crate::core::verify::micros;
@@ -104,10 +104,7 @@ impl Writing<'_> {
         self.put(&mut record)?;
         let mut cascaded = Vec::new();
         if let (true, Some(State::Revoked(end))) = (change.cascade, &change.patch.state) {
-            for mut descendant in self.descendants(change.token)? {
-                cascaded.push(descendant.id);
-                self.end(&mut descendant, end)?;
-            }
+            cascaded = self.revoke_descendants(change.token, end)?;
         }
         let touched =
             if cascaded.is_empty() { Touched::Token(change.token) } else { Touched::Everything };
@@ -116,13 +113,8 @@ impl Writing<'_> {
     }
 
     pub(super) fn revoke_all(&self, revocation: &MassRevocation) -> Result<Revoked, Trouble> {
-        let mut tokens = Vec::new();
-        for mut record in self.select_unrevoked(&revocation.filter)? {
-            if Some(record.id) != revocation.except {
-                self.end(&mut record, &revocation.end)?;
-                tokens.push(record.id);
-            }
-        }
+        let tokens =
+            self.revoke_selected(&revocation.filter, revocation.except, &revocation.end)?;
         let touched = match &revocation.filter.owner {
             Some(owner) => Touched::Owner(owner.clone()),
             None => Touched::Everything,
@@ -164,9 +156,8 @@ impl Writing<'_> {
         self.put_owner(&change.owner, &state)?;
         if change.standing == OwnerStanding::Deleted {
             let end = Ended::new(change.event.by.clone(), change.event.why.clone(), change.at);
-            for mut record in self.select_unrevoked(&Filter::of_owner(change.owner.clone()))? {
-                self.end(&mut record, &end)?;
-            }
+            let of_owner = Filter::of_owner(change.owner.clone());
+            self.revoke_selected(&of_owner, None, &end)?;
             state = read::owner(self.connection, self.realm, &change.owner)?;
         }
         let epoch = self.advance(&Touched::Owner(change.owner.clone()), &change.event)?;
@@ -214,33 +205,6 @@ impl Writing<'_> {
             record.digest.key.as_ref().map(crate::core::id::KeyId::as_str),
         ];
         Ok(statement.query_row(key, |row| row.get(0))?)
-    }
-
-    /// Everything that was minted by a token, and by what it minted, and is not revoked.
-    fn descendants(&self, ancestor: TokenId) -> Result<Vec<TokenRecord>, Trouble> {
-        let sql = format!(
-            "WITH RECURSIVE minted (id) AS (
-                 SELECT id FROM tokens WHERE realm = ?1 AND parent = ?2
-                 UNION SELECT c.id FROM tokens c JOIN minted m ON c.realm = ?1 AND c.parent = m.id)
-             SELECT {} FROM tokens t WHERE t.realm = ?1 AND t.id IN (SELECT id FROM minted) AND t.state <> 2",
-            rows::COLUMNS
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let key = params![self.realm.as_str(), ancestor.as_bytes()];
-        statement.query_and_then(key, rows::token)?.collect()
-    }
-
-    fn select_unrevoked(&self, filter: &Filter) -> Result<Vec<TokenRecord>, Trouble> {
-        let (condition, values) = where_clause(self.realm, filter)?;
-        let sql =
-            format!("SELECT {} FROM tokens t WHERE {condition} AND t.state <> 2", rows::COLUMNS);
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        statement.query_and_then(rusqlite::params_from_iter(values), rows::token)?.collect()
-    }
-
-    fn end(&self, record: &mut TokenRecord, end: &Ended) -> Result<(), Trouble> {
-        record.end(end);
-        self.put(record)
     }
 
     /// Writes a changed row back as its next version.

@@ -1,7 +1,9 @@
 //! One thread that writes, and commits what came together in one transaction.
 
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use rusqlite::{Connection, TransactionBehavior};
@@ -17,21 +19,26 @@ type Tell = Box<dyn FnOnce(Option<StoreError>) + Send>;
 struct Job {
     run: Run,
     tell: Tell,
+    /// When it is too late to begin.
+    ends_at: Instant,
 }
 
 /// The way to the writing thread. When the last handle is gone the thread finishes and ends.
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: SyncSender<Job>,
+    patience: Duration,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    /// `patience` is how long a change may wait before it is begun, for changes before it and for
+    /// other processes together.
+    pub(super) fn start(connection: Connection, patience: Duration) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(MOST_WAITING);
         thread::Builder::new()
             .name("keyfob-sqlite".into())
             .spawn(move || write(connection, &queue))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, patience })
     }
 
     /// Runs a change and returns what it made of it once it is durable.
@@ -59,7 +66,9 @@ impl Writer {
             // Nobody waits for it any more: the change stands all the same.
             let _ = answer.send(outcome);
         });
-        self.jobs.try_send(Job { run, tell }).map_err(|error| match error {
+        let now = now();
+        let ends_at = now.checked_add(self.patience).unwrap_or(now);
+        self.jobs.try_send(Job { run, tell, ends_at }).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::unavailable("too many changes are waiting"),
             TrySendError::Disconnected(_) => StoreError::unavailable("the writer has ended"),
         })?;
@@ -69,21 +78,46 @@ impl Writer {
 }
 
 fn write(mut connection: Connection, queue: &Receiver<Job>) {
-    while let Ok(first) = queue.recv() {
-        let mut batch = vec![first];
-        while batch.len() < LARGEST_BATCH {
-            match queue.try_recv() {
-                Ok(job) => batch.push(job),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+    let mut batch = Vec::new();
+    loop {
+        if batch.is_empty() {
+            match queue.recv() {
+                Ok(first) => batch.push(first),
+                Err(_) => return,
             }
         }
-        commit(&mut connection, batch);
+        let room = LARGEST_BATCH.saturating_sub(batch.len());
+        batch.extend(queue.try_iter().take(room));
+        batch = commit(&mut connection, batch);
     }
 }
 
 /// Runs each job in a savepoint of its own; if the transaction as a whole fails, all have failed.
-fn commit(connection: &mut Connection, mut batch: Vec<Job>) {
-    let ended = run(connection, &mut batch);
+///
+/// Returns the jobs that wait on, when another process was writing for as long as the first of
+/// them could wait.
+fn commit(connection: &mut Connection, batch: Vec<Job>) -> Vec<Job> {
+    let now = now();
+    let (mut batch, late): (Vec<Job>, Vec<Job>) =
+        batch.into_iter().partition(|job| job.ends_at > now);
+    for job in late {
+        (job.tell)(Some(StoreError::unavailable("others were writing for too long")));
+    }
+    let Some(patience) = batch.iter().map(|job| job.ends_at.duration_since(now)).min() else {
+        return batch;
+    };
+    let begun = connection
+        .busy_timeout(patience)
+        .and_then(|()| connection.transaction_with_behavior(TransactionBehavior::Immediate));
+    let ended = match begun {
+        Ok(transaction) => run(transaction, &mut batch),
+        // None of it was run: whoever has time left tries again, in a while if it was told early.
+        Err(error) if is_busy(&error) => {
+            thread::park_timeout(PAUSE);
+            return batch;
+        }
+        Err(error) => Err(Failure::Nothing(error)),
+    };
     for (place, job) in batch.into_iter().enumerate() {
         (job.tell)(match &ended {
             Ok(refused) => {
@@ -92,17 +126,20 @@ fn commit(connection: &mut Connection, mut batch: Vec<Job>) {
             Err(failure) => Some(failure.told()),
         });
     }
+    Vec::new()
 }
 
 /// What each job failed with, if it did, once all others are committed.
-fn run(connection: &mut Connection, batch: &mut [Job]) -> Result<Vec<Option<Trouble>>, Failure> {
-    let mut transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(Failure::Nothing)?;
+fn run(
+    mut transaction: rusqlite::Transaction<'_>,
+    batch: &mut [Job],
+) -> Result<Vec<Option<Trouble>>, Failure> {
     let mut refused = Vec::with_capacity(batch.len());
     for job in batch {
         let mut savepoint = transaction.savepoint().map_err(Failure::Nothing)?;
-        let made = (job.run)(&savepoint);
+        // A fault in one change must not end the thread on which all later ones depend.
+        let made = catch_unwind(AssertUnwindSafe(|| (job.run)(&savepoint)))
+            .unwrap_or(Err(Trouble::Panicked));
         if made.is_err() {
             savepoint.rollback().map_err(Failure::Nothing)?;
         }
@@ -133,14 +170,21 @@ impl Failure {
         match self {
             Self::Nothing(error) => StoreError::unavailable(error.to_string()),
             Self::RolledBack => StoreError::unavailable("the transaction was rolled back"),
-            Self::Unknown(error)
-                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>
-            {
-                StoreError::unavailable(error.to_string())
-            }
+            Self::Unknown(error) if is_busy(error) => StoreError::unavailable(error.to_string()),
             Self::Unknown(error) => StoreError::Indeterminate(error.to_string().into()),
         }
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
+/// For how long a change waits, and for nothing that is decided about a token: no test needs to
+/// turn this clock.
+#[expect(clippy::disallowed_methods, reason = "how long a queue waits is no argument of a change")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// More would make the first of them wait for the last longer than a commit takes.
@@ -148,3 +192,9 @@ const LARGEST_BATCH: usize = 128;
 
 /// A disk that cannot keep up is told by refusals, not by memory.
 const MOST_WAITING: usize = 4096;
+
+/// SQLite may say at once that the file is busy; asking again at once would burn a processor.
+const PAUSE: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests;

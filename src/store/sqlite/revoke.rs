@@ -1,0 +1,86 @@
+//! Revoking many tokens at once.
+
+use rusqlite::params_from_iter;
+use rusqlite::types::Value;
+
+use super::read::where_clause;
+use super::rows::{self, Trouble, written};
+use super::write::Writing;
+use crate::core::id::TokenId;
+use crate::core::token::Ended;
+use crate::core::verify::micros;
+use crate::ports::store::Filter;
+
+impl Writing<'_> {
+    /// Revokes what a filter selects, but for one.
+    pub(super) fn revoke_selected(
+        &self,
+        filter: &Filter,
+        except: Option<TokenId>,
+        end: &Ended,
+    ) -> Result<Vec<TokenId>, Trouble> {
+        let (mut condition, mut values) = where_clause(self.realm, filter)?;
+        if let Some(spared) = except {
+            values.push(Value::Blob(spared.as_bytes().to_vec()));
+            condition = format!("{condition} AND t.id <> ?{}", values.len());
+        }
+        self.revoke(&condition, values, end)
+    }
+
+    /// Revokes everything that was minted by a token, and by what it minted.
+    pub(super) fn revoke_descendants(
+        &self,
+        ancestor: TokenId,
+        end: &Ended,
+    ) -> Result<Vec<TokenId>, Trouble> {
+        let condition = "t.realm = ?1 AND t.id IN (
+             WITH RECURSIVE minted (id) AS (
+                 SELECT id FROM tokens WHERE realm = ?1 AND parent = ?2
+                 UNION SELECT c.id FROM minted m JOIN tokens c ON c.realm = ?1 AND c.parent = m.id)
+             SELECT id FROM minted)";
+        let ancestor = Value::Blob(ancestor.as_bytes().to_vec());
+        self.revoke(condition, vec![Value::Text(self.realm.as_str().into()), ancestor], end)
+    }
+
+    /// Revokes all unrevoked rows `t` of this realm that a condition selects, however many, in two
+    /// statements. `?1` of the condition is the realm.
+    fn revoke(
+        &self,
+        condition: &str,
+        mut values: Vec<Value>,
+        end: &Ended,
+    ) -> Result<Vec<TokenId>, Trouble> {
+        let chosen = format!("{condition} AND t.state <> 2");
+        // Each owner's sequence goes up by as many as the owner has among them. Every owner of a
+        // token has a row.
+        let counted = format!(
+            "UPDATE owners SET sequence = sequence + counted.tokens
+             FROM (SELECT t.owner, count(*) AS tokens FROM tokens t WHERE {chosen} GROUP BY t.owner) AS counted
+             WHERE owners.realm = ?1 AND owners.owner = counted.owner"
+        );
+        self.connection.prepare_cached(&counted)?.execute(params_from_iter(values.iter()))?;
+        values.push(Value::Text(written(end)?));
+        values.push(Value::Integer(micros(end.at)));
+        let (ended, ended_at) = (values.len().saturating_sub(1), values.len());
+        // The last of an owner's tokens gets the owner's sequence, the one before it one less.
+        let revoked = format!(
+            "UPDATE tokens SET state = 2, ended = ?{ended}, ended_at = ?{ended_at},
+                 changed_at = max(changed_at, ?{ended_at}), version = version + 1,
+                 changed_sequence = chosen.sequence
+             FROM (SELECT t.number, o.sequence + 1
+                       - row_number() OVER (PARTITION BY t.owner ORDER BY t.number DESC) AS sequence
+                   FROM tokens t JOIN owners o ON o.realm = t.realm AND o.owner = t.owner
+                   WHERE {chosen}) AS chosen
+             WHERE tokens.number = chosen.number
+             RETURNING number, id"
+        );
+        let mut statement = self.connection.prepare_cached(&revoked)?;
+        let mut tokens = statement
+            .query_and_then(params_from_iter(values), |row| {
+                Ok((row.get::<_, i64>(0)?, rows::id(&row.get::<_, Vec<u8>>(1)?)?))
+            })?
+            .collect::<Result<Vec<_>, Trouble>>()?;
+        tokens.sort_unstable_by_key(|(number, _)| *number);
+        Ok(tokens.into_iter().map(|(_, id)| id).collect())
+    }
+}
