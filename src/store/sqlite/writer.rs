@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::rows::Trouble;
 use crate::ports::store::StoreError;
@@ -106,10 +106,7 @@ fn commit(connection: &mut Connection, batch: Vec<Job>) -> Vec<Job> {
     let Some(patience) = batch.iter().map(|job| job.ends_at.duration_since(now)).min() else {
         return batch;
     };
-    let begun = connection
-        .busy_timeout(patience)
-        .and_then(|()| connection.transaction_with_behavior(TransactionBehavior::Immediate));
-    let ended = match begun {
+    let ended = match begin(connection, patience) {
         Ok(transaction) => run(transaction, &mut batch),
         // None of it was run: whoever has time left tries again, in a while if it was told early.
         Err(error) if is_busy(&error) => {
@@ -117,6 +114,10 @@ fn commit(connection: &mut Connection, batch: Vec<Job>) -> Vec<Job> {
             return batch;
         }
         Err(error) => Err(Failure::Nothing(error)),
+    };
+    let ended = match ended {
+        Err(Failure::Unknown(_)) if overwrite(connection).is_ok() => Err(Failure::RolledBack),
+        ended => ended,
     };
     for (place, job) in batch.into_iter().enumerate() {
         (job.tell)(match &ended {
@@ -129,9 +130,14 @@ fn commit(connection: &mut Connection, batch: Vec<Job>) -> Vec<Job> {
     Vec::new()
 }
 
+fn begin(connection: &mut Connection, patience: Duration) -> rusqlite::Result<Transaction<'_>> {
+    connection.busy_timeout(patience)?;
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
 /// What each job failed with, if it did, once all others are committed.
 fn run(
-    mut transaction: rusqlite::Transaction<'_>,
+    mut transaction: Transaction<'_>,
     batch: &mut [Job],
 ) -> Result<Vec<Option<Trouble>>, Failure> {
     let mut refused = Vec::with_capacity(batch.len());
@@ -155,11 +161,21 @@ fn run(
     Ok(refused)
 }
 
+/// Writes over what a failed commit left behind it in the log.
+///
+/// A commit whose flush failed is rolled back here, but lies whole in the log until something else
+/// is written there: a process that died now would find it made when it starts again. Nothing
+/// changes in the database; a number is replaced by itself.
+fn overwrite(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    connection.pragma_update(None, "user_version", version)
+}
+
 /// How a batch as a whole failed.
 enum Failure {
     /// Nothing of it was made.
     Nothing(rusqlite::Error),
-    /// SQLite rolled all of it back by itself.
+    /// All of it is rolled back.
     RolledBack,
     /// The commit itself failed: what is on disk is not known.
     Unknown(rusqlite::Error),
