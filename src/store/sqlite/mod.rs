@@ -69,6 +69,8 @@ impl SqliteStore {
         connection
             .pragma_update(None, "cache_size", WRITERS_CACHE)
             .map_err(StoreError::unavailable)?;
+        // What a savepoint may have to bring back stays in memory too, and tokens in no file but one.
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(StoreError::unavailable)?;
         let writer = Writer::start(connection, PATIENCE).map_err(StoreError::unavailable)?;
         let questions = Readers::start().map_err(StoreError::unavailable)?;
         let shared = Shared { path, idle: Mutex::default(), questions, writer };
