@@ -4,6 +4,10 @@
 #[doc = include_str!("quick_start.md")]
 pub mod quick_start {}
 
+/// Memory, SQLite or PostgreSQL, and what each answers when something is wrong.
+#[doc = include_str!("choosing_a_store.md")]
+pub mod choosing_a_store {}
+
 /// Keeping tokens in a store of your own.
 #[doc = include_str!("writing_a_store.md")]
 pub mod writing_a_store {}
