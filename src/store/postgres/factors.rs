@@ -11,11 +11,12 @@ use super::ask::Ask;
 use super::line::Line;
 use super::rows::Fields;
 use super::trouble::Trouble;
+use super::write::version;
 use crate::core::id::{OwnerId, RealmId};
 use crate::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservation};
 use crate::ports::store::StoreError;
 use crate::store::attempts::Attempts;
-use crate::store::columns::{Row as _, given, json, version, written};
+use crate::store::columns::{Row as _, given, json, written};
 
 #[async_trait]
 impl FactorStore for PostgresStore {
@@ -115,7 +116,7 @@ async fn factor(line: &Line, key: Key) -> Result<Option<FactorRecord>, Trouble> 
     };
     let mut fields = Fields::of(row);
     let version = given(fields.integer()?, "version")?;
-    Ok(fields.bytes()?.map(|sealed| FactorRecord::new(sealed, version)))
+    Ok(fields.bytes()?.map(|sealed| FactorRecord::new(sealed.to_vec(), version)))
 }
 
 async fn set_factor(
@@ -166,8 +167,8 @@ async fn reserve(
         );
         let rows = line.read(&key.of(ask)).await?;
         let made = rows.first().map(|row| Fields::of(row).text()).transpose()?.flatten();
-        let mut attempts = match &made {
-            Some(made) => json::<Attempts>(made, "made")?,
+        let mut attempts = match made {
+            Some(made) => json::<Attempts>(Some(made), "made")?,
             None => Attempts::default(),
         };
         let reservation = attempts.reserve(limits, now);
@@ -190,7 +191,7 @@ async fn reserve(
                      RETURNING 1::bigint",
                 ))
                 .with(attempts)
-                .with(made),
+                .with(String::from(made)),
         };
         if is_made(line, &ask).await? {
             return Ok(Reservation::Granted);

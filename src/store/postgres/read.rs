@@ -14,10 +14,12 @@ use crate::core::owner::OwnerState;
 use crate::core::token::TokenRecord;
 use crate::core::verify::micros;
 use crate::ports::store::{
-    Epoch, EventQuery, Filter, Found, Invalidations, Lookup, Order, Page, Query, Start, StateName,
+    Epoch, EventQuery, Filter, Found, Invalidations, Lookup, Order, Page, Query, Start,
     StoredEvent, Touched,
 };
-use crate::store::columns::{self, COLUMNS, Damaged, Row as _, fixed, given, json, signed, word};
+use crate::store::columns::{
+    self, COLUMNS, Damaged, Row as _, fixed, given, json, signed, state_number, word,
+};
 use crate::store::cursor::{Field, Place};
 
 pub(super) async fn find(
@@ -162,16 +164,8 @@ pub(super) fn selecting(ask: Ask, filter: &Filter) -> Ask {
         owners.iter().map(|owner| owner.as_str().into()).collect()
     };
     let except = Some(&filter.except_owners[..]).filter(|owners| !owners.is_empty());
-    let states = filter.states.as_ref().map(|states| -> Vec<i64> {
-        states
-            .iter()
-            .map(|state| match state {
-                StateName::Active => 0,
-                StateName::Deactivated => 1,
-                StateName::Revoked => 2,
-            })
-            .collect()
-    });
+    let states = filter.states.as_ref();
+    let states = states.map(|states| states.iter().map(|&s| state_number(s)).collect::<Vec<_>>());
     ask.with(filter.owner.as_ref().map(|owner| String::from(owner.as_str())))
         .with(filter.owners.as_deref().map(texts))
         .with(except.map(texts))
@@ -217,7 +211,7 @@ pub(super) async fn events(
         .map(|row| {
             let mut fields = Fields::of(row);
             let sequence = given(fields.integer()?, "sequence")?;
-            let event = json(&fields.text()?.ok_or(Damaged("event"))?, "event")?;
+            let event = json(fields.text()?, "event")?;
             Ok(StoredEvent { sequence, event })
         })
         .collect()
@@ -256,7 +250,7 @@ pub(super) async fn invalidations(
             continue;
         };
         let touched = match (fields.bytes()?, fields.text()?) {
-            (Some(token), _) => Touched::Token(TokenId::from_bytes(fixed(&token, "token")?)),
+            (Some(token), _) => Touched::Token(TokenId::from_bytes(fixed(token, "token")?)),
             (None, Some(owner)) => Touched::Owner(word(Some(owner), "owner")?),
             (None, None) => Touched::Everything,
         };

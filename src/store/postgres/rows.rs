@@ -1,10 +1,10 @@
 //! The server's rows, read one column after the other.
 
 use tokio_postgres::Row;
-use tokio_postgres::types::FromSqlOwned;
+use tokio_postgres::types::FromSql;
 
 use super::trouble::Trouble;
-use crate::store::columns;
+use crate::store::columns::{self, OF_ANOTHER_TYPE};
 
 /// A row and how far it has been read.
 pub(super) struct Fields<'r> {
@@ -27,30 +27,30 @@ impl<'r> Fields<'r> {
         Ok(self.row.try_get::<_, Option<i64>>(self.next).map_err(unreadable)?.is_none())
     }
 
-    pub(super) fn value<T: FromSqlOwned>(&mut self) -> Result<T, Trouble> {
+    pub(super) fn value<T: FromSql<'r>>(&mut self) -> Result<T, Trouble> {
         let value = self.row.try_get(self.next).map_err(unreadable)?;
         self.next = self.next.saturating_add(1);
         Ok(value)
     }
 }
 
-impl columns::Row for Fields<'_> {
+impl<'r> columns::Row<'r> for Fields<'r> {
     type Error = Trouble;
 
     fn integer(&mut self) -> Result<Option<i64>, Trouble> {
         self.value()
     }
 
-    fn text(&mut self) -> Result<Option<String>, Trouble> {
+    fn text(&mut self) -> Result<Option<&'r str>, Trouble> {
         self.value()
     }
 
-    fn bytes(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+    fn bytes(&mut self) -> Result<Option<&'r [u8]>, Trouble> {
         self.value()
     }
 }
 
 /// A column is missing, or of another type: somebody changed the schema.
 fn unreadable(_: tokio_postgres::Error) -> Trouble {
-    Trouble::Corrupt("of another type than was written")
+    OF_ANOTHER_TYPE.into()
 }

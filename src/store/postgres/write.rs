@@ -22,7 +22,7 @@ use crate::ports::store::{
 };
 use crate::store::columns::{
     self, COLUMNS, Damaged, Named, Row as _, Value, fixed, given, given_bytes, signed,
-    standing_number, version, written,
+    standing_number, written,
 };
 
 pub(super) async fn insert(
@@ -43,7 +43,7 @@ pub(super) async fn insert(
         .with(insert.idempotency_key.as_ref().map(|key| String::from(key.as_str())));
     let rows = line.change(&with_event(ask, &insert.event)?).await?;
     let mut fields = Fields::of(only(&rows)?);
-    Ok(match fields.text()?.as_deref() {
+    Ok(match fields.text()? {
         Some("already_issued") => {
             Inserted::AlreadyIssued(TokenId::from_bytes(given_bytes(fields.bytes()?, "id")?))
         }
@@ -80,7 +80,7 @@ pub(super) async fn apply(
     let mut fields = Fields::of(row);
     let outcome = fields.text()?;
     let token = || Ok::<_, Trouble>(Box::new(columns::token(&mut Fields::after(row, 3))?));
-    Ok(match outcome.as_deref() {
+    Ok(match outcome {
         Some("missing") => Applied::Missing,
         Some("revoked") => Applied::Revoked(token()?),
         Some("conflict") => Applied::Conflict(token()?),
@@ -158,7 +158,7 @@ pub(super) async fn set_owner(
     let ask = presented_by(ask, change.presenter).with(written(&end)?);
     let rows = line.change(&with_event(ask, &change.event)?).await?;
     let mut fields = Fields::of(only(&rows)?);
-    let changed = match fields.text()?.as_deref() {
+    let changed = match fields.text()? {
         Some("presenter_changed") => return Ok(OwnerSet::PresenterChanged),
         Some("done") => true,
         Some("same") => false,
@@ -207,6 +207,11 @@ fn with_event(ask: Ask, event: &Event) -> Result<Ask, Damaged> {
         .with(event.token.as_ref().map(|token| token.as_bytes().to_vec()))
         .with(event.owner.as_ref().map(|owner: &OwnerId| String::from(owner.as_str())))
         .with(written(event)?))
+}
+
+/// A version to compare with. One that does not fit was never given, and -1 neither.
+pub(super) fn version(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(-1)
 }
 
 fn only(rows: &[Row]) -> Result<&Row, Damaged> {

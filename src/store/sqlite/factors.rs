@@ -5,12 +5,13 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::SqliteStore;
-use super::rows::{self, Trouble, number, signed};
+use super::rows::{Fields, Trouble};
 use super::write::Writing;
 use crate::core::id::{OwnerId, RealmId};
 use crate::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservation};
 use crate::ports::store::StoreError;
 use crate::store::attempts::Attempts;
+use crate::store::columns::{Row as _, given, json, signed, written};
 
 #[async_trait]
 impl FactorStore for SqliteStore {
@@ -72,15 +73,16 @@ fn kept(
     owner: &OwnerId,
     method: &str,
 ) -> Result<(u64, Option<Vec<u8>>), Trouble> {
-    let kept = connection
-        .prepare_cached(
-            "SELECT version, sealed FROM factors WHERE realm = ?1 AND owner = ?2 AND method = ?3",
-        )?
-        .query_row(params![realm.as_str(), owner.as_str(), method], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get(1)?))
-        })
-        .optional()?;
-    kept.map_or(Ok((0, None)), |(version, sealed)| Ok((number(version)?, sealed)))
+    let mut statement = connection.prepare_cached(
+        "SELECT version, sealed FROM factors WHERE realm = ?1 AND owner = ?2 AND method = ?3",
+    )?;
+    let mut kept = statement.query(params![realm.as_str(), owner.as_str(), method])?;
+    let Some(row) = kept.next()? else {
+        return Ok((0, None));
+    };
+    let mut fields = Fields::of(row);
+    let version = given(fields.integer()?, "version")?;
+    Ok((version, fields.bytes()?.map(<[u8]>::to_vec)))
 }
 
 impl Writing<'_> {
@@ -121,14 +123,14 @@ impl Writing<'_> {
             .query_row(params![realm, owner, counter], |row| row.get(0))
             .optional()?;
         let mut attempts = match made {
-            Some(made) => rows::json::<Attempts>(&made, "made")?,
+            Some(made) => json::<Attempts>(Some(&made), "made")?,
             None => Attempts::default(),
         };
         let reservation = attempts.reserve(limits, now);
         if reservation == Reservation::Granted {
             self.connection
                 .prepare_cached("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![realm, owner, counter, rows::written(&attempts)?])?;
+                .execute(params![realm, owner, counter, written(&attempts)?])?;
         }
         Ok(reservation)
     }

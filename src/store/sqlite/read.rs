@@ -1,16 +1,21 @@
 //! Questions. The caller asks each inside one transaction, and so in one snapshot.
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+use std::sync::LazyLock;
 
-use super::rows::{self, COLUMN_COUNT, COLUMNS, Trouble, number, signed};
-use crate::core::id::{KeyId, OwnerId, RealmId};
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::rows::{Fields, Trouble};
+use crate::core::id::{KeyId, OwnerId, RealmId, TokenId};
 use crate::core::owner::OwnerState;
 use crate::core::token::TokenRecord;
 use crate::core::verify::micros;
 use crate::ports::store::{
-    Epoch, EventQuery, Filter, Found, Invalidations, Lookup, Order, Page, Query, Start, StateName,
+    Epoch, EventQuery, Filter, Found, Invalidations, Lookup, Order, Page, Query, Start,
     StoredEvent, Touched,
+};
+use crate::store::columns::{
+    self, COLUMNS, Damaged, Row as _, Value, fixed, given, json, signed, state_number, word,
+    written,
 };
 use crate::store::cursor::{Field, Place};
 
@@ -19,25 +24,15 @@ pub(super) fn find(
     realm: &RealmId,
     key: &Lookup,
 ) -> Result<Option<Found>, Trouble> {
-    let condition = match key {
-        Lookup::Digest { .. } => {
-            "t.digest = ?2 AND t.scheme = ?3 AND coalesce(t.digest_key, '') = coalesce(?4, '')"
-        }
-        Lookup::Id(_) => "t.id = ?2",
-        Lookup::Number(_) => "t.number = ?2",
-    };
-    let sql = format!(
-        "SELECT {COLUMNS}, o.standing, o.generation, o.sequence, o.changed_at, coalesce(r.epoch, 0)
-         FROM tokens t
-         LEFT JOIN owners o ON o.realm = t.realm AND o.owner = t.owner
-         LEFT JOIN realms r ON r.realm = t.realm
-         WHERE t.realm = ?1 AND {condition}"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(match key {
+        Lookup::Digest { .. } => &FIND_BY_DIGEST,
+        Lookup::Id(_) => &FIND_BY_ID,
+        Lookup::Number(_) => &FIND_BY_NUMBER,
+    })?;
     let realm = realm.as_str();
     let mut found = match key {
         Lookup::Digest { scheme, key, digest } => {
-            let key = key.as_ref().map(KeyId::as_str);
+            let key = key.as_ref().map_or("", KeyId::as_str);
             statement.query(params![realm, digest.as_bytes(), scheme.code(), key])?
         }
         Lookup::Id(id) => statement.query(params![realm, id.as_bytes()])?,
@@ -49,9 +44,27 @@ pub(super) fn find(
     let Some(row) = found.next()? else {
         return Ok(None);
     };
-    let owner = rows::owner(row, COLUMN_COUNT)?;
-    let epoch = Epoch(number(row.get(COLUMN_COUNT.saturating_add(4))?)?);
-    Ok(Some(Found::new(rows::token(row)?, owner, epoch)))
+    let mut fields = Fields::of(row);
+    let record = columns::token(&mut fields)?;
+    let owner = columns::owner(&mut fields)?;
+    let epoch = Epoch(given(fields.integer()?, "epoch")?);
+    Ok(Some(Found::new(record, owner, epoch)))
+}
+
+static FIND_BY_DIGEST: LazyLock<String> = LazyLock::new(|| {
+    finding("t.digest = ?2 AND t.scheme = ?3 AND coalesce(t.digest_key, '') = ?4")
+});
+static FIND_BY_ID: LazyLock<String> = LazyLock::new(|| finding("t.id = ?2"));
+static FIND_BY_NUMBER: LazyLock<String> = LazyLock::new(|| finding("t.number = ?2"));
+
+fn finding(condition: &str) -> String {
+    format!(
+        "SELECT {COLUMNS}, o.standing, o.generation, o.sequence, o.changed_at, coalesce(r.epoch, 0)
+         FROM tokens t
+         LEFT JOIN owners o ON o.realm = t.realm AND o.owner = t.owner
+         LEFT JOIN realms r ON r.realm = t.realm
+         WHERE t.realm = ?1 AND {condition}"
+    )
 }
 
 pub(super) fn owner(
@@ -64,15 +77,16 @@ pub(super) fn owner(
     )?;
     let mut found = statement.query(params![realm.as_str(), owner.as_str()])?;
     match found.next()? {
-        Some(row) => rows::owner(row, 0),
+        Some(row) => columns::owner(&mut Fields::of(row)),
         None => Ok(OwnerState::unheard_of()),
     }
 }
 
 pub(super) fn epoch(connection: &Connection, realm: &RealmId) -> Result<Epoch, Trouble> {
-    let mut statement = connection.prepare_cached("SELECT epoch FROM realms WHERE realm = ?1")?;
-    let epoch: Option<i64> = statement.query_row([realm.as_str()], |row| row.get(0)).optional()?;
-    Ok(Epoch(number(epoch.unwrap_or_default())?))
+    let mut statement =
+        connection.prepare_cached("SELECT coalesce(max(epoch), 0) FROM realms WHERE realm = ?1")?;
+    let epoch: i64 = statement.query_row([realm.as_str()], |row| row.get(0))?;
+    Ok(Epoch(given(Some(epoch), "epoch")?))
 }
 
 pub(super) fn query(
@@ -84,8 +98,8 @@ pub(super) fn query(
     let total = if query.with_total {
         let sql = format!("SELECT count(*) FROM tokens t WHERE {condition}");
         let mut statement = connection.prepare_cached(&sql)?;
-        let total: i64 = statement.query_row(params_from_iter(values.iter()), |row| row.get(0))?;
-        Some(number(total)?)
+        let total = statement.query_row(params_from_iter(&values), |row| row.get(0))?;
+        Some(given(total, "total")?)
     } else {
         None
     };
@@ -109,8 +123,10 @@ pub(super) fn query(
             part.order, part.offset
         );
         let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_and_then(params_from_iter(values), rows::token)?;
-        records.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            records.push(columns::token(&mut Fields::of(row))?);
+        }
     }
     let more = records.len() > limit;
     if more {
@@ -148,13 +164,13 @@ fn parts(query: &Query) -> Result<Vec<Part>, Trouble> {
         Start::After(cursor) => cursor,
     };
     let after = Place::read(cursor, query).map_err(|_| Trouble::InvalidCursor)?;
-    let number = (format!("t.number {past}"), Value::Integer(signed(after.number)?));
+    let number = (format!("t.number {past}"), signed(after.number)?.into());
     let Some(field) = field else {
         return Ok(vec![Part { behind: vec![number], ..all(0) }]);
     };
     let value = match after.field {
-        Field::Number(value) => Value::Integer(value),
-        Field::Text(value) => Value::Text(value),
+        Field::Number(value) => Value::from(value),
+        Field::Text(value) => Value::from(value),
     };
     let ties = vec![(format!("{field} ="), value.clone()), number];
     Ok(vec![
@@ -168,14 +184,14 @@ pub(super) fn events(
     realm: &RealmId,
     query: &EventQuery,
 ) -> Result<Vec<StoredEvent>, Trouble> {
-    let mut values = vec![text(realm.as_str()), Value::Integer(signed(query.after)?)];
+    let mut values: Vec<Value> = vec![realm.as_str().into(), signed(query.after)?.into()];
     let mut condition = String::from("realm = ?1 AND sequence > ?2");
     if let Some(token) = &query.token {
-        values.push(Value::Blob(token.as_bytes().to_vec()));
+        values.push(token.as_bytes()[..].into());
         condition = format!("{condition} AND token = ?{}", values.len());
     }
     if let Some(owner) = &query.owner {
-        values.push(text(owner.as_str()));
+        values.push(owner.as_str().into());
         condition = format!("{condition} AND owner = ?{}", values.len());
     }
     let limit = query.limit.clamp(1, Query::LARGEST_PAGE);
@@ -185,8 +201,9 @@ pub(super) fn events(
     let mut statement = connection.prepare_cached(&sql)?;
     statement
         .query_and_then(params_from_iter(values), |row| {
-            let event = rows::json(&row.get::<_, String>(1)?, "event")?;
-            Ok(StoredEvent { sequence: number(row.get(0)?)?, event })
+            let mut fields = Fields::of(row);
+            let sequence = given(fields.integer()?, "sequence")?;
+            Ok(StoredEvent { sequence, event: json(fields.text()?, "event")? })
         })?
         .collect()
 }
@@ -202,7 +219,7 @@ pub(super) fn invalidations(
         .prepare_cached("SELECT min(epoch) FROM changes WHERE realm = ?1")?
         .query_row([realm.as_str()], |row| row.get(0))?;
     let oldest = match oldest {
-        Some(first) => number::<u64>(first)?.saturating_sub(1),
+        Some(first) => given::<u64>(Some(first), "epoch")?.saturating_sub(1),
         None => now.0,
     };
     if since.0 < oldest || since > now {
@@ -213,16 +230,14 @@ pub(super) fn invalidations(
     )?;
     let changes = statement
         .query_and_then(params![realm.as_str(), signed(since.0)?], |row| {
-            let token: Option<Vec<u8>> = row.get(1)?;
-            let owner: Option<String> = row.get(2)?;
-            let touched = match (token, owner) {
-                (Some(token), _) => Touched::Token(rows::id(&token)?),
-                (None, Some(owner)) => {
-                    Touched::Owner(OwnerId::new(owner).map_err(|_| Trouble::Corrupt("owner"))?)
-                }
+            let mut fields = Fields::of(row);
+            let epoch = Epoch(given(fields.integer()?, "epoch")?);
+            let touched = match (fields.bytes()?, fields.text()?) {
+                (Some(token), _) => Touched::Token(TokenId::from_bytes(fixed(token, "token")?)),
+                (None, Some(owner)) => Touched::Owner(word(Some(owner), "owner")?),
                 (None, None) => Touched::Everything,
             };
-            Ok((Epoch(number(row.get(0)?)?), touched))
+            Ok((epoch, touched))
         })?
         .collect::<Result<_, Trouble>>()?;
     Ok(Invalidations::new(now, Some(changes), None))
@@ -232,16 +247,16 @@ pub(super) fn invalidations(
 pub(super) fn where_clause(
     realm: &RealmId,
     filter: &Filter,
-) -> Result<(String, Vec<Value>), Trouble> {
-    let mut values = vec![text(realm.as_str())];
+) -> Result<(String, Vec<Value>), Damaged> {
+    let mut values = vec![Value::from(realm.as_str())];
     let mut condition = String::from("t.realm = ?1");
     let mut add = |sql: &str, value: Value| {
         values.push(value);
         condition = format!("{condition} AND {}", sql.replace('?', &format!("?{}", values.len())));
     };
-    let list = |owners: &[OwnerId]| rows::written(&owners).map(Value::Text);
+    let list = |owners: &[OwnerId]| written(&owners).map(Value::from);
     if let Some(owner) = &filter.owner {
-        add("t.owner = ?", text(owner.as_str()));
+        add("t.owner = ?", owner.as_str().into());
     }
     if let Some(owners) = &filter.owners {
         add("t.owner IN (SELECT value FROM json_each(?))", list(owners)?);
@@ -250,36 +265,29 @@ pub(super) fn where_clause(
         add("t.owner NOT IN (SELECT value FROM json_each(?))", list(&filter.except_owners)?);
     }
     if let Some(kind) = &filter.kind {
-        add("t.kind = ?", text(kind.as_str()));
+        add("t.kind = ?", kind.as_str().into());
     }
     if let Some(name) = &filter.name {
-        add("t.name = ?", text(name.as_str()));
+        add("t.name = ?", name.as_str().into());
     }
     if let Some(parent) = &filter.parent {
-        add("t.parent = ?", Value::Blob(parent.as_bytes().to_vec()));
+        add("t.parent = ?", parent.as_bytes()[..].into());
     }
     if let Some(states) = &filter.states {
-        let numbers: Vec<i64> = states
-            .iter()
-            .map(|state| match state {
-                StateName::Active => 0,
-                StateName::Deactivated => 1,
-                StateName::Revoked => 2,
-            })
-            .collect();
-        add("t.state IN (SELECT value FROM json_each(?))", Value::Text(rows::written(&numbers)?));
+        let numbers: Vec<i64> = states.iter().map(|&state| state_number(state)).collect();
+        add("t.state IN (SELECT value FROM json_each(?))", written(&numbers)?.into());
     }
     if let Some(at) = filter.outlives {
-        add("(t.expires_at IS NULL OR t.expires_at >= ?)", Value::Integer(micros(at)));
+        add("(t.expires_at IS NULL OR t.expires_at >= ?)", micros(at).into());
     }
     if let Some(at) = filter.expired_at {
-        add("t.expires_at <= ?", Value::Integer(micros(at)));
+        add("t.expires_at <= ?", micros(at).into());
     }
     if let Some(at) = filter.created_from {
-        add("t.created_at >= ?", Value::Integer(micros(at)));
+        add("t.created_at >= ?", micros(at).into());
     }
     if let Some(at) = filter.created_before {
-        add("t.created_at < ?", Value::Integer(micros(at)));
+        add("t.created_at < ?", micros(at).into());
     }
     Ok((condition, values))
 }
@@ -294,8 +302,4 @@ const fn field(order: Order) -> Option<&'static str> {
         Order::Number => None,
         Order::Owner => Some("t.owner"),
     }
-}
-
-fn text(value: &str) -> Value {
-    Value::Text(value.into())
 }

@@ -1,15 +1,15 @@
 //! Revoking many tokens at once.
 
 use rusqlite::params_from_iter;
-use rusqlite::types::Value;
 
 use super::read::where_clause;
-use super::rows::{self, Trouble, written};
+use super::rows::{Fields, Trouble};
 use super::write::Writing;
 use crate::core::id::TokenId;
 use crate::core::token::Ended;
 use crate::core::verify::micros;
 use crate::ports::store::Filter;
+use crate::store::columns::{Row as _, Value, given_bytes, written};
 
 impl Writing<'_> {
     /// Revokes what a filter selects, but for one.
@@ -21,7 +21,7 @@ impl Writing<'_> {
     ) -> Result<Vec<TokenId>, Trouble> {
         let (mut condition, mut values) = where_clause(self.realm, filter)?;
         if let Some(spared) = except {
-            values.push(Value::Blob(spared.as_bytes().to_vec()));
+            values.push(spared.as_bytes()[..].into());
             condition = format!("{condition} AND t.id <> ?{}", values.len());
         }
         self.revoke(&condition, values, end)
@@ -41,8 +41,8 @@ impl Writing<'_> {
                  UNION SELECT c.number, c.id
                      FROM minted m CROSS JOIN tokens c ON c.realm = ?1 AND c.parent = m.id)
              SELECT number FROM minted)";
-        let ancestor = Value::Blob(ancestor.as_bytes().to_vec());
-        self.revoke(condition, vec![Value::Text(self.realm.as_str().into()), ancestor], end)
+        let values = vec![self.realm.as_str().into(), ancestor.as_bytes()[..].into()];
+        self.revoke(condition, values, end)
     }
 
     /// Revokes all unrevoked rows `t` of this realm that a condition selects, however many, in two
@@ -61,9 +61,9 @@ impl Writing<'_> {
              FROM (SELECT t.owner, count(*) AS tokens FROM tokens t WHERE {chosen} GROUP BY t.owner) AS counted
              WHERE owners.realm = ?1 AND owners.owner = counted.owner"
         );
-        self.connection.prepare_cached(&counted)?.execute(params_from_iter(values.iter()))?;
-        values.push(Value::Text(written(end)?));
-        values.push(Value::Integer(micros(end.at)));
+        self.connection.prepare_cached(&counted)?.execute(params_from_iter(&values))?;
+        values.push(written(end)?.into());
+        values.push(micros(end.at).into());
         let (ended, ended_at) = (values.len().saturating_sub(1), values.len());
         // The last of an owner's tokens gets the owner's sequence, the one before it one less.
         let revoked = format!(
@@ -80,7 +80,9 @@ impl Writing<'_> {
         let mut statement = self.connection.prepare_cached(&revoked)?;
         let mut tokens = statement
             .query_and_then(params_from_iter(values), |row| {
-                Ok((row.get::<_, i64>(0)?, rows::id(&row.get::<_, Vec<u8>>(1)?)?))
+                let mut fields = Fields::of(row);
+                let number = fields.integer()?;
+                Ok((number, TokenId::from_bytes(given_bytes(fields.bytes()?, "id")?)))
             })?
             .collect::<Result<Vec<_>, Trouble>>()?;
         tokens.sort_unstable_by_key(|(number, _)| *number);

@@ -1,13 +1,13 @@
 //! Changes, each inside a savepoint of the writer's transaction.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension as _, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, named_params, params, params_from_iter};
 
 use super::read;
-use super::rows::{self, Trouble, number, signed, standing_number, with_columns, written};
+use super::rows::Trouble;
 use crate::core::change::{Change, Presenter};
 use crate::core::event::Event;
-use crate::core::id::{OwnerId, RealmId};
+use crate::core::id::{KeyId, OwnerId, RealmId, TokenId};
 use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::{Ended, State, TokenRecord};
 use crate::core::verify::micros;
@@ -15,6 +15,7 @@ use crate::ports::store::{
     Applied, Epoch, Filter, Insert, Inserted, Lookup, MassRevocation, OwnerChange, OwnerChanged,
     OwnerSet, Revoked, Touched, Use,
 };
+use crate::store::columns::{self, Named, fixed, given, signed, standing_number, written};
 
 /// A change of one realm.
 pub(super) struct Writing<'c> {
@@ -36,7 +37,7 @@ impl Writing<'_> {
                 })
                 .optional()?;
             if let Some(id) = known {
-                return Ok(Inserted::AlreadyIssued(rows::id(&id)?));
+                return Ok(Inserted::AlreadyIssued(TokenId::from_bytes(fixed(&id, "id")?)));
             }
         }
         if !self.is_presented(insert.presenter, now)? {
@@ -73,9 +74,8 @@ impl Writing<'_> {
         }
         record.changed_sequence = self.next_sequence(&record.owner)?;
         record.version = 1;
-        with_columns(&record, |columns| self.connection.prepare_cached(INSERT)?.execute(columns))?;
-        record.number = number(self.connection.last_insert_rowid())?;
-        self.write_usage(&record)?;
+        self.put(columns::of_token(&record)?)?;
+        record.number = given(Some(self.connection.last_insert_rowid()), "number")?;
         if let Some(key) = &insert.idempotency_key {
             self.connection
                 .prepare_cached("INSERT INTO issued VALUES (?1, ?2, ?3, ?4)")?
@@ -100,8 +100,7 @@ impl Writing<'_> {
         if !self.is_presented(change.presenter, change.event.at)? {
             return Ok(Applied::PresenterChanged);
         }
-        change.patch.apply(&mut record, change.event.at);
-        self.put(&mut record)?;
+        self.replace(&mut record, change)?;
         let mut cascaded = Vec::new();
         if let (true, Some(State::Revoked(end))) = (change.cascade, &change.patch.state) {
             cascaded = self.revoke_descendants(change.token, end)?;
@@ -202,30 +201,44 @@ impl Writing<'_> {
             record.id.as_bytes(),
             record.digest.digest.as_bytes(),
             record.digest.scheme.code(),
-            record.digest.key.as_ref().map(crate::core::id::KeyId::as_str),
+            record.digest.key.as_ref().map(KeyId::as_str),
         ];
         Ok(statement.query_row(key, |row| row.get(0))?)
     }
 
-    /// Writes a changed row back as its next version.
-    fn put(&self, record: &mut TokenRecord) -> Result<(), Trouble> {
-        let before = signed(record.version)?;
-        record.version = record.version.saturating_add(1);
-        record.changed_sequence = self.next_sequence(&record.owner)?;
-        let written = with_columns(record, |columns| {
-            let mut all = columns.to_vec();
-            all.push((":before", &before));
-            self.connection.prepare_cached(UPDATE)?.execute(all.as_slice())
-        })?;
-        // Inside the writer's transaction nobody else can have written it.
-        if written == 1 { Ok(()) } else { Err(Trouble::Corrupt("version")) }
+    /// Writes a new row.
+    fn put(&self, columns: Named) -> Result<(), Trouble> {
+        let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+        let places = vec!["?"; names.len()].join(", ");
+        let sql = format!("INSERT INTO tokens ({}) VALUES ({places})", names.join(", "));
+        let values = columns.into_iter().map(|(_, value)| value);
+        self.connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+        Ok(())
     }
 
-    fn write_usage(&self, record: &TokenRecord) -> Result<(), Trouble> {
-        if record.usage == crate::core::token::Usage::default() {
-            return Ok(());
-        }
-        self.mark_used(&[Use { token: record.id, usage: record.usage }])
+    /// Makes a row its next version, and writes what the change sets: indexes of other columns stay
+    /// as they are.
+    fn replace(&self, record: &mut TokenRecord, change: &Change) -> Result<(), Trouble> {
+        let before = signed(record.version)?;
+        change.patch.apply(record, change.event.at);
+        record.version = record.version.saturating_add(1);
+        record.changed_sequence = self.next_sequence(&record.owner)?;
+        let mut columns = columns::of_patch(&change.patch)?;
+        columns.extend([
+            ("changed_at", micros(record.changed_at).into()),
+            ("changed_sequence", signed(record.changed_sequence)?.into()),
+            ("version", signed(record.version)?.into()),
+        ]);
+        let set: Vec<_> = columns.iter().map(|(name, _)| format!("{name} = ?")).collect();
+        let sql = format!(
+            "UPDATE tokens SET {} WHERE realm = ? AND id = ? AND version = ? AND state <> 2",
+            set.join(", ")
+        );
+        let key = [self.realm.as_str().into(), record.id.as_bytes()[..].into(), before.into()];
+        let values = columns.into_iter().map(|(_, value)| value).chain(key);
+        let written = self.connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+        // Inside the writer's transaction nobody else can have written it.
+        if written == 1 { Ok(()) } else { Err(Trouble::Corrupt("version")) }
     }
 
     fn next_sequence(&self, owner: &OwnerId) -> Result<u64, Trouble> {
@@ -234,7 +247,7 @@ impl Writing<'_> {
              ON CONFLICT DO UPDATE SET sequence = sequence + 1 RETURNING sequence",
         )?;
         let key = params![self.realm.as_str(), owner.as_str()];
-        number(statement.query_row(key, |row| row.get(0))?)
+        Ok(given(statement.query_row(key, |row| row.get(0))?, "sequence")?)
     }
 
     fn put_owner(&self, owner: &OwnerId, state: &OwnerState) -> Result<(), Trouble> {
@@ -279,30 +292,9 @@ impl Writing<'_> {
         self.connection
             .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![realm, sequence, token, owner, written(event)?])?;
-        Ok(Epoch(number(epoch)?))
+        Ok(Epoch(given(Some(epoch), "epoch")?))
     }
 }
-
-const INSERT: &str = "INSERT INTO tokens (realm, id, owner, owner_generation, creator, parent, kind, prefix,
-        name, note, scopes, state, ended, ended_at, not_before, expires_at, created_at, changed_at,
-        changed_sequence, scheme, digest_key, digest, binding, generation,
-        secret_issued_at, previous_scheme, previous_key, previous_digest, previous_ends_at, bypasses_two_factor, constraints, hint, version)
-    VALUES (:realm, :id, :owner, :owner_generation, :creator, :parent, :kind, :prefix,
-        :name, :note, :scopes, :state, :ended, :ended_at, :not_before, :expires_at, :created_at, :changed_at,
-        :changed_sequence, :scheme, :digest_key, :digest, :binding, :generation,
-        :secret_issued_at, :previous_scheme, :previous_key, :previous_digest, :previous_ends_at, :bypasses_two_factor, :constraints, :hint, :version)";
-
-const UPDATE: &str = "UPDATE tokens SET owner = :owner, owner_generation = :owner_generation,
-        creator = :creator, parent = :parent, kind = :kind, prefix = :prefix, name = :name, note = :note,
-        scopes = :scopes, state = :state, ended = :ended, ended_at = :ended_at, not_before = :not_before,
-        expires_at = :expires_at, created_at = :created_at, changed_at = :changed_at,
-        changed_sequence = :changed_sequence, scheme = :scheme, digest_key = :digest_key, digest = :digest,
-        binding = :binding, generation = :generation, secret_issued_at = :secret_issued_at,
-        previous_scheme = :previous_scheme,
-        previous_key = :previous_key, previous_digest = :previous_digest,
-        previous_ends_at = :previous_ends_at, bypasses_two_factor = :bypasses_two_factor,
-        constraints = :constraints, hint = :hint, version = :version
-    WHERE realm = :realm AND id = :id AND version = :before AND state <> 2";
 
 /// A reader that is further behind has missed seconds of the fastest writer; it starts anew.
 const REMEMBERED_CHANGES: i64 = 10_000;
