@@ -83,22 +83,17 @@ impl SqliteStore {
         Self { realm, shared: Arc::clone(&self.shared) }
     }
 
-    /// Runs questions in one snapshot.
+    /// Runs a question of one statement, which is one snapshot by itself.
     fn read<T>(
         &self,
-        ask: impl FnOnce(&Connection, &RealmId) -> Result<T, Trouble>,
+        ask: impl FnOnce(&mut Connection, &RealmId) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
         let pooled = self.idle().pop();
         let mut connection = match pooled {
             Some(connection) => connection,
             None => connection::open(&self.shared.path, READ_PATIENCE, STEPS)?,
         };
-        let answer = (|| {
-            let transaction = connection.transaction()?;
-            let answer = ask(&transaction, &self.realm)?;
-            transaction.commit()?;
-            Ok::<_, Trouble>(answer)
-        })();
+        let answer = ask(&mut connection, &self.realm);
         // A connection that failed may be in any state; the next reader gets a new one.
         if answer.is_ok() {
             let mut idle = self.idle();
@@ -109,13 +104,26 @@ impl SqliteStore {
         Ok(answer?)
     }
 
-    /// Runs questions that may take long, away from the runtime's threads.
+    /// Runs questions of several statements in one snapshot.
+    fn read_together<T>(
+        &self,
+        ask: impl FnOnce(&Connection, &RealmId) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        self.read(|connection, realm| {
+            let snapshot = connection.transaction()?;
+            let answer = ask(&snapshot, realm)?;
+            snapshot.commit()?;
+            Ok(answer)
+        })
+    }
+
+    /// Runs questions that may take long, in one snapshot and away from the runtime's threads.
     async fn read_elsewhere<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Connection, &RealmId) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.clone();
-        self.shared.questions.run(move || store.read(ask)).await
+        self.shared.questions.run(move || store.read_together(ask)).await
     }
 
     async fn write<T: Send + 'static>(
@@ -188,7 +196,7 @@ impl TokenStore for SqliteStore {
     }
 
     async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError> {
-        self.read(|connection, realm| read::invalidations(connection, realm, since))
+        self.read_together(|connection, realm| read::invalidations(connection, realm, since))
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

@@ -1,4 +1,4 @@
-//! Questions. The caller asks each inside one transaction, and so in one snapshot.
+//! Questions. The caller asks each that is of several statements in one snapshot.
 
 use std::sync::LazyLock;
 
