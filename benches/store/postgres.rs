@@ -26,7 +26,7 @@ pub(crate) fn run(scale: Scale) {
     let cluster = Cluster::start_in(
         std::env::temp_dir(),
         &programs,
-        "shared_buffers = '1GB'\nmaintenance_work_mem = '512MB'",
+        "shared_buffers = '1GB'\nmaintenance_work_mem = '512MB'\nmax_wal_size = '4GB'",
     );
     let url = cluster.url(&cluster.database());
     let runtime = Runtime::new().unwrap();

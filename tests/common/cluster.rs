@@ -84,7 +84,7 @@ impl Cluster {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let configuration = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n\
-             max_connections = 300\nmax_wal_size = '4GB'\n{settings}\n",
+             max_connections = 300\nmax_wal_size = '128MB'\n{settings}\n",
             folder.path().display()
         );
         let file = data.join("postgresql.auto.conf");
