@@ -38,9 +38,9 @@
 //!
 //! # Features
 //!
-//! `memory`, `os` and `service` are on by default; `sqlite`, `tokio`, `tracing`, `http`, `axum`,
-//! `native` and `testing` are not. None changes what is there without it. Without any, the tree holds no
-//! runtime, no server and no database.
+//! `memory`, `os` and `service` are on by default; `sqlite`, `postgres`, `postgres-tls`, `tokio`,
+//! `tracing`, `http`, `axum`, `native` and `testing` are not. None changes what is there without it.
+//! Without any, the tree holds no runtime, no server and no database.
 //!
 //! # Public dependencies
 //!
@@ -54,6 +54,9 @@
 //! | `http` 1, `tower-layer` 0.3, `tower-service` 0.3 | feature `http` |
 //! | `axum` 0.8 | feature `axum` |
 //! | `utoipa` 6 | feature `native` |
+//! | `tokio-postgres` 0.7, and a runtime of `tokio` 1 | feature `postgres` |
+//!
+//! What `postgres-tls` brings, rustls and the system's root certificates, is in no signature.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod core;

@@ -17,9 +17,12 @@ use keyfob::ports::store::{EventQuery, Filter, Query, TokenStore};
 use keyfob::ports::timer::Timer;
 use keyfob::ports::two_factor::{Answer, TwoFactorVerifier};
 use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
+use keyfob::store::memory::MemoryStore;
+use keyfob::store::postgres::{PostgresOptions, PostgresStore};
+use keyfob::store::sqlite::SqliteStore;
 use keyfob::{
     Access, Builder, By, Challenge, ChatScope, IssueRequest, Narrowing, OwnerId, ReadWrite,
-    Rotation, Rules, Token, TokenId, TokenSecret, Tokens, TwoFactorProof, Verified,
+    RealmId, Rotation, Rules, Token, TokenId, TokenSecret, Tokens, TwoFactorProof, Verified,
 };
 
 #[test]
@@ -39,6 +42,10 @@ fn what_a_host_holds_is_send_and_sync() {
     shared::<Tokens<ReadWrite>>();
     shared::<Tokens<ChatScope>>();
     shared::<Builder>();
+    shared::<MemoryStore>();
+    shared::<PostgresOptions>();
+    shared::<PostgresStore>();
+    shared::<SqliteStore>();
     shared::<Rules>();
     shared::<Verified>();
     shared::<TokenSecret>();
@@ -47,6 +54,13 @@ fn what_a_host_holds_is_send_and_sync() {
     shared::<AuthenticateError>();
     shared::<IssueFailure>();
     shared::<ChangeFailure>();
+}
+
+#[test]
+fn connecting_to_a_database_can_be_spawned() {
+    // Never called: that it compiles is the fact.
+    fn sent<F: Future + Send + 'static>(_: fn(PostgresOptions, RealmId) -> F) {}
+    sent(PostgresStore::connect);
 }
 
 #[test]

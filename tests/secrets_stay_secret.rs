@@ -53,6 +53,7 @@ use keyfob::ports::store::{
 use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
 use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
 use keyfob::store::memory::MemoryStore;
+use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::laws::{FACTOR_LAWS, FactorHarness, Harness, LAWS};
 use keyfob::testing::{
@@ -430,6 +431,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
             [IssueFailure::AlreadyIssued(id), missing().into()];
         "service::verified::Verified" Debug => [verified];
         "store::memory::MemoryStore" Debug => [&scene.store];
+        "store::postgres::PostgresStore" Debug => NEEDING_A_SERVER;
+        "store::postgres::options::PostgresOptions" Debug => [scene.options(), scene.options().pooled()];
         "store::sqlite::SqliteStore" Debug => [&scene.file];
         "testing::audit::RecordingSink" Debug => [&scene.heard];
         "testing::clock::ManualClock" Debug => [&scene.clock];
@@ -443,6 +446,10 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "wire::native::Needs" Debug => [&needs];
     }
 }
+
+/// Without one there is no value. What it shows is looked at where there is a server, among the
+/// tests of the example.
+const NEEDING_A_SERVER: [PostgresStore; 0] = [];
 
 /// A life of some tokens, with their secrets kept to search for.
 struct Scene {
@@ -564,6 +571,9 @@ impl Scene {
         fail(&serde_json::from_value::<TokenId>(Value::String(text.into())).unwrap_err());
         fail(&serde_json::from_value::<KeyId>(Value::String(text.to_uppercase())).unwrap_err());
         fail(&Format::new(text).unwrap_err());
+        for url in wrong_urls(&password) {
+            fail(&PostgresOptions::from_url(&url).unwrap_err());
+        }
         block_on(tokens.flush_usage()).unwrap();
 
         let record = block_on(tokens.find(row.id, by)).unwrap();
@@ -593,6 +603,15 @@ impl Scene {
     fn builder(&self) -> Builder {
         let randomness = SeededRandomness::new(4);
         Builder::new(self.store.clone(), self.rules.clone(), self.clock.clone(), randomness)
+    }
+
+    /// How to reach a server with the password.
+    fn options(&self) -> PostgresOptions {
+        let password = std::str::from_utf8(&self.password).unwrap();
+        let options = PostgresOptions::from_url(&format!(
+            "postgres://somebody:{password}@db.example.org/chat?options=-c%20x={password}"
+        ));
+        options.unwrap()
     }
 
     fn challenge(&self) -> Challenge {
@@ -625,6 +644,20 @@ impl Scene {
             ]
         })
     }
+}
+
+/// URLs of PostgreSQL with a password in them, each with something else that is wrong.
+fn wrong_urls(password: &[u8]) -> Vec<String> {
+    let password = std::str::from_utf8(password).unwrap();
+    let wrong = [
+        "postgres://somebody:PASSWORD@host:port/db",
+        "postgres://somebody:PASSWORD@host/db?unknown=1",
+        "postgres://somebody:PASSWORD@host/db?sslmode=PASSWORD",
+        "postgres://somebody:PASSWORD@host/db?PASSWORD=1",
+        "host=host password='PASSWORD",
+        "PASSWORD=1",
+    ];
+    wrong.iter().map(|url| url.replace("PASSWORD", password)).collect()
 }
 
 fn request() -> IssueRequest<ReadWrite> {

@@ -135,7 +135,7 @@ enum Against {
 }
 
 impl Attempt<'_> {
-    /// The password was right, and all else.
+    /// The password was right, and all else that can be known.
     pub(crate) fn succeeded(mut self) {
         self.counts = Against::Nobody;
     }

@@ -60,7 +60,11 @@ pub(crate) async fn sign_in(
         return Err(refused());
     };
     let id = &entry.account.id;
-    let state = host.tokens.owner_state(id).await.map_err(|_| unavailable().into_response())?;
+    let Ok(state) = host.tokens.owner_state(id).await else {
+        // While the store is away, those who know their passwords must not be locked out.
+        attempt.succeeded();
+        return Err(unavailable().into_response());
+    };
     if state.standing != OwnerStanding::Active {
         attempt.failed_with_the_right_password();
         return Err(refused());

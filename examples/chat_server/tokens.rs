@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use keyfob::ports::store::{Filter, Query};
 use keyfob::store::memory::MemoryStore;
 use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::{Format, Keyring, Kind, ReadWrite, RealmId, Rules, StoreError, TokenStore, Tokens};
+use tokio::time::timeout;
 
 use crate::keys;
 
@@ -108,10 +110,15 @@ async fn open_postgres(
 ) -> Result<PostgresStore, String> {
     // The URL may hold a password.
     let named = |what: String| format!("--store postgres: {what}");
-    let store = PostgresStore::connect(options.clone(), RealmId::default()).await;
-    let store = store.map_err(|error| named(reason(&error)))?;
-    fits(&store, keyring).await.map_err(named)?;
-    Ok(store)
+    let opening = async {
+        let store = PostgresStore::connect(options.clone(), RealmId::default()).await;
+        let store = store.map_err(|error| reason(&error))?;
+        fits(&store, keyring).await?;
+        Ok(store)
+    };
+    // A server that takes connections and says nothing would be waited for without end.
+    let opened = timeout(LONGEST_OPENING, opening).await;
+    opened.unwrap_or_else(|_| Err("the server does not answer".into())).map_err(named)
 }
 
 /// Whether a store's tokens are of these keys.
@@ -159,3 +166,7 @@ fn remove_store(path: &Path) {
         let _ = fs::remove_file(with_suffix(path, suffix));
     }
 }
+
+/// Of the ten seconds within which a start succeeds or says why not. Several hosts of one URL are
+/// tried one after the other.
+const LONGEST_OPENING: Duration = Duration::from_secs(8);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// `Type::function` for methods, `Trait::function` for those of the stores' trait, the bare name
+/// `Type::function` for methods, `Trait::function` for those of the stores' traits, the bare name
 /// for others.
 ///
 /// The other ports' methods are the host's own code; the crate awaits them inside of these.
@@ -37,8 +37,9 @@ pub(crate) fn async_functions() -> BTreeSet<String> {
             }
         }
         if item["inner"]["trait"].is_object() {
-            let is_meant: fn(&Value) -> bool =
-                if item["name"] == "TokenStore" { is_boxed } else { is_async };
+            let is_of_stores =
+                ["FactorStore", "TokenStore"].iter().any(|name| item["name"] == *name);
+            let is_meant: fn(&Value) -> bool = if is_of_stores { is_boxed } else { is_async };
             note(&item["name"], &item["inner"]["trait"]["items"], is_meant);
         }
     }

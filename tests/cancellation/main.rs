@@ -26,7 +26,7 @@ use keyfob::testing::{block_on, sample};
 use self::common::{Detour, Way};
 use self::functions::async_functions;
 use self::sweep::{CASES, Swept, sweep};
-use self::ways::{Halving, Leaking, Slow};
+use self::ways::{Forgetful, Halving, Leaking, Slow};
 
 #[test]
 fn every_public_async_function_is_dropped_somewhere() {
@@ -79,8 +79,14 @@ fn a_store_whose_connections_a_drop_leaks_is_noticed() {
     assert!(failure.contains("afterwards"), "{failure}");
 }
 
+#[test]
+fn a_store_that_grants_a_free_attempt_is_noticed() {
+    let failure = swept(Forgetful).unwrap_err();
+    assert!(failure.contains("attempts were granted"), "{failure}");
+}
+
 /// Sweeps the store in memory, on a way of this kind in each realm.
-fn swept<W: Way>(
+fn swept<W: Way + Clone>(
     way_to: impl Fn(MemoryStore) -> W + Sync,
 ) -> Result<Vec<(&'static str, Swept)>, String> {
     let store = MemoryStore::new(sample::realm());

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use async_trait::async_trait;
+use keyfob::ports::factors::FactorStore as _;
 use keyfob::ports::store::{Filter, MassRevocation};
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::sample;
 use keyfob::{Event, EventKind, StoreError, TokenStore as _};
 
 use crate::common::Way;
+use crate::sweep::factors::CODES;
 use crate::sweep::pause;
+use crate::sweep::scene::alice;
 
 /// Waits twice before the store does its work, and twice before it is heard that it did.
 #[derive(Clone, Debug)]
@@ -71,6 +74,21 @@ impl Way for Halving {
             let event = Event::new(EventKind::TokenRevoked, end.by.clone(), end.at);
             self.0.revoke_all(&MassRevocation::new(nothing, end, event)).await?;
             pause().await;
+        }
+        Ok(())
+    }
+}
+
+/// Forgets the attempts of a counter when it is asked for one more.
+#[derive(Clone, Debug)]
+pub(crate) struct Forgetful(pub(crate) MemoryStore);
+
+#[async_trait]
+impl Way for Forgetful {
+    async fn there(&self, method: &'static str) -> Result<(), StoreError> {
+        pause().await;
+        if method == "reserve_attempt" {
+            self.0.clear_attempts(&alice(), CODES).await?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use keyfob::core::change::Change;
 use keyfob::core::owner::OwnerState;
+use keyfob::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservation};
 use keyfob::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
     OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent, TokenStore, Use,
@@ -104,5 +105,49 @@ impl<W: Way> TokenStore for Detour<W> {
 
     async fn prune(&self, dead_before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
         self.by("prune", self.store.prune(dead_before, limit)).await
+    }
+}
+
+#[async_trait]
+impl<W: Way> FactorStore for Detour<W> {
+    async fn factor(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+    ) -> Result<Option<FactorRecord>, StoreError> {
+        self.by("factor", self.store.factor(owner, method)).await
+    }
+
+    async fn set_factor(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+        expects: u64,
+        sealed: Option<&[u8]>,
+    ) -> Result<bool, StoreError> {
+        self.by("set_factor", self.store.set_factor(owner, method, expects, sealed)).await
+    }
+
+    async fn reserve_attempt(
+        &self,
+        owner: &OwnerId,
+        counter: &str,
+        limits: &[AttemptLimit],
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        self.by("reserve_attempt", self.store.reserve_attempt(owner, counter, limits, now)).await
+    }
+
+    async fn clear_attempts(&self, owner: &OwnerId, counter: &str) -> Result<(), StoreError> {
+        self.by("clear_attempts", self.store.clear_attempts(owner, counter)).await
+    }
+
+    async fn raise_mark(
+        &self,
+        owner: &OwnerId,
+        mark: &str,
+        value: u64,
+    ) -> Result<bool, StoreError> {
+        self.by("raise_mark", self.store.raise_mark(owner, mark, value)).await
     }
 }

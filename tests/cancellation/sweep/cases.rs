@@ -16,6 +16,7 @@ use keyfob::ports::two_factor::Answer;
 use keyfob::testing::sample;
 use keyfob::{Access, By, EventKind, Grant, Narrowing, ReadWrite, Rotation, State, TokenName};
 
+use super::factors::{CODES, LIMITS, MAILS, MARK, METHOD};
 use super::scene::{HOST, Pausing, Scene, alice, bob, carol, request};
 
 /// A function, called on a scene in which it succeeds.
@@ -123,6 +124,24 @@ cases! {
     "TokenStore::invalidations", s => s.store().invalidations(Epoch(0)).await;
     "TokenStore::events", s => s.store().events(&EventQuery::after(0, 3)).await;
     "TokenStore::prune", s => s.store().prune(sample::after(1_000_000_000), 2).await;
+
+    "FactorStore::factor", s => s.factors.store.factor(&alice(), METHOD).await;
+    "FactorStore::set_factor", s => {
+        s.factors.store.set_factor(&alice(), METHOD, 1, Some(b"another seed")).await
+    };
+    "FactorStore::set_factor", s => s.factors.store.set_factor(&alice(), METHOD, 1, None).await;
+    "FactorStore::set_factor", s => {
+        s.factors.store.set_factor(&bob(), METHOD, 0, Some(b"a first seed")).await
+    };
+    "FactorStore::reserve_attempt", s => {
+        s.factors.store.reserve_attempt(&alice(), CODES, LIMITS, sample::after(9)).await
+    };
+    "FactorStore::reserve_attempt", s => {
+        s.factors.store.reserve_attempt(&bob(), CODES, LIMITS, sample::after(9)).await
+    };
+    "FactorStore::clear_attempts", s => s.factors.store.clear_attempts(&alice(), MAILS).await;
+    "FactorStore::raise_mark", s => s.factors.store.raise_mark(&alice(), MARK, u64::MAX).await;
+    "FactorStore::raise_mark", s => s.factors.store.raise_mark(&bob(), MARK, u64::MAX).await;
 
     // It never returns: it is dropped as often as there is patience for.
     "Tokens::upkeep", s => {

@@ -3,7 +3,8 @@
 //! Other tests include this file with `#[path]`: [`sweep`] is all that they need.
 
 mod cases;
-mod scene;
+pub(crate) mod factors;
+pub(crate) mod scene;
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
@@ -11,6 +12,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
+use keyfob::ports::factors::FactorStore;
 use keyfob::{RealmId, TokenStore};
 
 pub(crate) use self::cases::{CASES, Case};
@@ -37,7 +39,7 @@ pub(crate) struct Swept {
 /// # Errors
 ///
 /// What a drop did.
-pub(crate) fn sweep<S: TokenStore>(
+pub(crate) fn sweep<S: TokenStore + FactorStore + Clone>(
     store_in: impl Fn(RealmId) -> S + Sync,
     block_on: impl Fn(Pin<Box<dyn Future<Output = ()> + Send + '_>>),
     in_order: impl Fn() -> Result<(), String>,
@@ -104,6 +106,7 @@ async fn drop_in(
     if !case.name.starts_with("TokenStore::") {
         scene.index_agrees().await.map_err(afterwards)?;
     }
+    scene.factors.grants_no_free_attempt().await.map_err(afterwards)?;
     scene.next_hundred().await.map_err(afterwards)?;
     Ok(ControlFlow::Continue(()))
 }

@@ -8,6 +8,7 @@ use keyfob::core::issue::{Caller, issue};
 use keyfob::core::owner::OwnerState;
 use keyfob::http::{Authenticated, BearerLayer, Evidence};
 use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
+use keyfob::ports::factors::FactorStore;
 use keyfob::ports::store::{Epoch, EventQuery, Filter, Insert, Lookup, Query};
 use keyfob::ports::timer::Timer;
 use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
@@ -18,6 +19,7 @@ use keyfob::{
     TokenName, TokenRecord, TokenStore, Tokens, Verified,
 };
 
+use super::factors::Factors;
 use super::pause;
 
 pub(crate) static ITSELF: Actor = Actor::host();
@@ -34,6 +36,7 @@ pub(crate) struct Scene {
     /// The texts of `parent` and `child`; of one that was not used yet; of one whose digest was
     /// made before there was a key; and of a token of somebody else.
     pub(crate) texts: Texts,
+    pub(crate) factors: Factors,
     start: Epoch,
 }
 
@@ -51,7 +54,8 @@ pub(crate) struct Remains(Vec<String>);
 
 impl Scene {
     /// The same for every store, ids and secrets included.
-    pub(crate) async fn new(store: impl TokenStore) -> Self {
+    pub(crate) async fn new<S: TokenStore + FactorStore + Clone>(store: S) -> Self {
+        let factors = Factors::new(Arc::new(store.clone())).await;
         let start = store.invalidations(Epoch(0)).await.unwrap().epoch;
         let mut personal = KindPolicy::personal();
         personal.minting = Minting::Within;
@@ -89,7 +93,7 @@ impl Scene {
         for text in [&texts.child, &texts.other] {
             let _ = tokens.authenticate(text, &Access::any()).await.unwrap();
         }
-        Self { tokens, parent, child, blocked, verified, texts, start }
+        Self { tokens, parent, child, blocked, verified, texts, factors, start }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn TokenStore> {
@@ -141,6 +145,7 @@ impl Scene {
         let events = store.events(&all).await.map_err(|error| error.to_string())?;
         seen.extend(events.iter().map(|stored| format!("{:?}", stored.event)));
         seen.push(format!("{} epochs", epoch.0 - self.start.0));
+        seen.extend(self.factors.seen().await.map_err(|error| error.to_string())?);
         Ok(Remains(seen))
     }
 
