@@ -38,7 +38,10 @@ impl PostgresOptions {
     /// [`StoreError::Unavailable`] for a text that is no such URL. The error never holds the URL,
     /// which may hold a password.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
-        let config = url.parse::<Config>().map_err(StoreError::unavailable)?;
+        // The parser's own error repeats an option that it does not know, which is what follows a
+        // question mark in a password.
+        let unreadable = "a PostgreSQL URL of another form, or with an unknown option or value";
+        let config = url.parse::<Config>().map_err(|_| StoreError::unavailable(unreadable))?;
         Ok(Self::new(config))
     }
 
