@@ -101,10 +101,10 @@ pub(super) async fn query(line: &Line, realm: &RealmId, query: &Query) -> Result
         Order::Number => format!("t.number {direction}"),
         _ => format!("{field} {direction}, t.number {direction}"),
     };
-    let place = match (&after, query.order) {
-        (None, _) => String::new(),
-        (Some(_), Order::Number) => format!("AND $13 = 0 AND t.number {past} $14"),
-        (Some(_), _) => format!("AND ({field}, t.number) {past} ($13, $14)"),
+    let place = match &after {
+        None => String::new(),
+        Some(after) if is_by_number(query, after) => format!("AND t.number {past} $14"),
+        Some(_) => format!("AND ({field}, t.number) {past} ($13, $14)"),
     };
     let total = if query.with_total {
         format!("SELECT count(*) FROM keyfob.tokens t WHERE {SELECTED}")
@@ -131,6 +131,16 @@ pub(super) async fn query(line: &Line, realm: &RealmId, query: &Query) -> Result
         ask = ask.with(signed(after.number)?);
     }
     page(&line.read(&ask).await?, query, limit)
+}
+
+/// Whether a place is one in the order of numbers alone. Of one owner's tokens every order by owner
+/// is; compared with the owner besides, the index is read from the owner's first token on.
+fn is_by_number(query: &Query, after: &Place) -> bool {
+    match (query.order, &after.field, &query.filter.owner) {
+        (Order::Number, ..) => true,
+        (Order::Owner, Field::Text(place), Some(owner)) => place == owner.as_str(),
+        _ => false,
+    }
 }
 
 fn page(rows: &[Row], query: &Query, limit: u32) -> Result<Page, Trouble> {
