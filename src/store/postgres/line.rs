@@ -4,10 +4,11 @@
 //! a whole pool of them would be, with one round trip of waiting and not one after the other.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::{Client, Config, Row, Statement};
 
@@ -22,10 +23,14 @@ pub(super) struct Line {
     link: Arc<dyn Link>,
     mode: Mode,
     patience: Duration,
-    session: Mutex<Option<Arc<Session>>>,
+    /// The connection, or that it is being made. Never held while anything is waited for.
+    latest: Lock<Option<watch::Receiver<Attempt>>>,
     waiting: Semaphore,
     sent: Semaphore,
 }
+
+/// What came of connecting, once something has: whoever waits for it shares it.
+type Attempt = Option<Result<Arc<Session>, Arc<dyn Error + Send + Sync>>>;
 
 /// A connection, with what was prepared on it.
 struct Session {
@@ -40,7 +45,7 @@ impl Line {
             link: Arc::clone(&options.link),
             mode: options.mode,
             patience: options.patience,
-            session: Mutex::new(None),
+            latest: Lock::default(),
             waiting: Semaphore::new(MOST_WAITING),
             sent: Semaphore::new(MOST_SENT),
         }
@@ -90,32 +95,66 @@ impl Line {
                 answer
             }
             Err(_) => {
-                self.give_up(&session).await;
+                if self.let_go(&session) {
+                    self.cancel(&session);
+                }
                 Err(Trouble::Unanswered("no answer in time".into()))
             }
         }
     }
 
     async fn session(&self) -> Result<Arc<Session>, Trouble> {
-        let mut session = self.session.lock().await;
-        if let Some(open) = session.as_ref().filter(|open| !open.client.is_closed()) {
-            return Ok(Arc::clone(open));
+        let mut attempt = self.attempt();
+        let ended = attempt.wait_for(Option::is_some).await;
+        match ended.as_deref() {
+            Ok(Some(Ok(session))) => Ok(Arc::clone(session)),
+            Ok(Some(Err(reason))) => Err(Trouble::Unasked(Box::new(Arc::clone(reason)))),
+            Ok(None) | Err(_) => Err(Trouble::Unasked("connecting was broken off".into())),
         }
-        let client = self.link.connect(&self.config).await.map_err(Trouble::unasked)?;
-        let made = Arc::new(Session { client, prepared: Lock::default() });
-        *session = Some(Arc::clone(&made));
-        Ok(made)
     }
 
-    /// Lets go of a connection that does not answer, so that nobody waits behind its question.
-    async fn give_up(&self, silent: &Arc<Session>) {
-        let mut session = self.session.lock().await;
-        if session.as_ref().is_some_and(|open| Arc::ptr_eq(open, silent)) {
-            *session = None;
-            let (link, token) = (Arc::clone(&self.link), silent.client.cancel_token());
-            // It may be as silent as the connection was.
-            tokio::spawn(async move { drop(timeout(CANCEL, link.cancel(token)).await) });
+    /// The attempt that is under way or has led to a connection, or a new one. It goes on when
+    /// its callers have gone: a thousand who give up must not have knocked a thousand times.
+    fn attempt(&self) -> watch::Receiver<Attempt> {
+        let mut latest = self.latest();
+        if let Some(attempt) = latest.as_ref().filter(|attempt| is_of_use(attempt)) {
+            return attempt.clone();
         }
+        let (told, attempt) = watch::channel(None);
+        let (link, config) = (Arc::clone(&self.link), self.config.clone());
+        tokio::spawn(async move {
+            let made = link.connect(&config).await.map_err(|trouble| trouble.reason().into());
+            let session = |client| Arc::new(Session { client, prepared: Lock::default() });
+            told.send_replace(Some(made.map(session)));
+        });
+        latest.insert(attempt).clone()
+    }
+
+    /// Lets go of a connection, so that nobody waits behind its questions; says whether it was
+    /// not already.
+    fn let_go(&self, of: &Arc<Session>) -> bool {
+        let is_it = |attempt: &mut watch::Receiver<Attempt>| matches!(&*attempt.borrow(), Some(Ok(session)) if Arc::ptr_eq(session, of));
+        self.latest().take_if(is_it).is_some()
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<watch::Receiver<Attempt>>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the server to stop what does not answer.
+    fn cancel(&self, silent: &Session) {
+        let (link, token) = (Arc::clone(&self.link), silent.client.cancel_token());
+        // It may be as silent as the connection was.
+        tokio::spawn(async move { drop(timeout(CANCEL, link.cancel(token)).await) });
+    }
+}
+
+/// Whether it is under way, or its connection is open.
+fn is_of_use(attempt: &watch::Receiver<Attempt>) -> bool {
+    match &*attempt.borrow() {
+        None => attempt.has_changed().is_ok(),
+        Some(Ok(session)) => !session.client.is_closed(),
+        Some(Err(_)) => false,
     }
 }
 

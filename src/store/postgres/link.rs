@@ -1,14 +1,19 @@
 //! Making one connection, with or without TLS.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use tokio::time::timeout;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, Client, Config, Error, Socket};
+
+use super::trouble::Trouble;
 
 /// How connections are made; forgets which TLS it is.
 #[async_trait]
 pub(super) trait Link: Send + Sync {
     /// Connects, and leaves a task behind that carries messages until the client is dropped.
-    async fn connect(&self, config: &Config) -> Result<Client, Error>;
+    async fn connect(&self, config: &Config) -> Result<Client, Trouble>;
 
     /// Asks the server to stop what a connection is doing.
     async fn cancel(&self, token: CancelToken) -> Result<(), Error>;
@@ -25,8 +30,13 @@ where
     T::TlsConnect: Send,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    async fn connect(&self, config: &Config) -> Result<Client, Error> {
-        let (client, connection) = config.connect(self.0.clone()).await?;
+    async fn connect(&self, config: &Config) -> Result<Client, Trouble> {
+        // The driver's own limit is on reaching the server, and not on its first words.
+        let limit = config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
+        let connected = timeout(limit, config.connect(self.0.clone())).await;
+        let (client, connection) = connected
+            .map_err(|_| Trouble::Unasked("no connection in time".into()))?
+            .map_err(Trouble::unasked)?;
         // How it ends is told to whoever waits for an answer; notices are nobody's business here.
         tokio::spawn(async move { drop(connection.await) });
         Ok(client)

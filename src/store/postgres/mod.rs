@@ -65,7 +65,7 @@ impl PostgresStore {
     pub async fn connect(options: PostgresOptions, realm: RealmId) -> Result<Self, StoreError> {
         let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
         let client = options.link.connect(&options.connection()).await;
-        let client = client.map_err(|error| Trouble::unasked(error).of_read())?;
+        let client = client.map_err(Trouble::of_read)?;
         migrate::migrate(&client, migrate::STEPS).await?;
         let shared = Shared {
             runtime,

@@ -111,7 +111,8 @@ impl PostgresOptions {
         let mut config = self.config.clone();
         // A standby answers with rows that were true a while ago, and takes no changes.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        config.connect_timeout(self.patience);
+        // Whoever meets an attempt that nobody will answer has time for the next one.
+        config.connect_timeout(self.patience.checked_div(2).unwrap_or(self.patience));
         // A server that is gone without a word is noticed by the kernel as early as by us.
         config.tcp_user_timeout(self.patience);
         if config.get_application_name().is_none() {

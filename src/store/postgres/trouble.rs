@@ -53,6 +53,15 @@ impl Trouble {
         }
     }
 
+    /// What is behind it.
+    pub(super) fn reason(self) -> BoxError {
+        match self {
+            Self::Unasked(reason) | Self::Unanswered(reason) => reason,
+            Self::Refused(refused) => refused,
+            Self::Corrupt(_) | Self::InvalidCursor => self.of_read().into(),
+        }
+    }
+
     /// Whether the same question may be asked again at once: the server undid it because of
     /// somebody else, or no longer has what was prepared.
     pub(super) fn passes(&self) -> bool {
