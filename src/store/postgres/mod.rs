@@ -63,10 +63,29 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] when there is no runtime, when the server cannot be reached,
     /// takes no changes (a standby), or has a schema `keyfob` that is newer or another program's.
     pub async fn connect(options: PostgresOptions, realm: RealmId) -> Result<Self, StoreError> {
+        Self::connect_at(options, realm, migrate::STEPS).await
+    }
+
+    /// The same with further steps of the schema, as a later version of this crate will have them.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub async fn connect_later(
+        options: PostgresOptions,
+        realm: RealmId,
+        further: &[&str],
+    ) -> Result<Self, StoreError> {
+        Self::connect_at(options, realm, &[migrate::STEPS, further].concat()).await
+    }
+
+    async fn connect_at(
+        options: PostgresOptions,
+        realm: RealmId,
+        steps: &[&str],
+    ) -> Result<Self, StoreError> {
         let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
         let client = options.link.connect(&options.connection()).await;
         let client = client.map_err(Trouble::of_read)?;
-        migrate::migrate(&client, migrate::STEPS).await?;
+        migrate::migrate(&client, steps).await?;
         let shared = Shared {
             runtime,
             points: Line::new(&options),
