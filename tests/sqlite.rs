@@ -9,8 +9,8 @@ use keyfob::ports::store::{Cursor, Filter, Lookup, Query, Start};
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::{block_on, sample};
 use keyfob::{
-    Access, Actor, By, Format, Grant, IssueRequest, Key, KeyId, Keyring, OwnerId, ReadWrite,
-    RealmId, Rotation, Rules, StoreError, TokenStore, Tokens,
+    Access, Actor, AuthenticateError, By, Format, Grant, IssueRequest, Key, KeyId, Keyring,
+    OwnerId, ReadWrite, RealmId, Rotation, Rules, StoreError, TokenStore, Tokens,
 };
 
 fn file() -> (tempfile::TempDir, PathBuf) {
@@ -129,6 +129,51 @@ fn the_file_holds_no_secret_and_no_digest_that_could_be_tested() {
         !bytes.windows(32).any(|window| window == plain.as_bytes()),
         "an unkeyed digest is in the file"
     );
+}
+
+#[test]
+fn a_row_that_was_moved_is_corrupt() {
+    let (_folder, path) = file();
+    let host = Actor::host();
+    let issued = |tokens: &Tokens<ReadWrite>, owner| {
+        let (secret, row) = block_on(tokens.issue(request(owner), By::Host(&host))).unwrap();
+        (secret.expose_secret().to_owned(), row)
+    };
+    let is_corrupt = |tokens: &Tokens<ReadWrite>, text: &str, moved: &str| {
+        let judged = block_on(tokens.authenticate(text, &Access::any()));
+        let corrupt = matches!(judged, Err(AuthenticateError::Unavailable(StoreError::Corrupt(_))));
+        assert!(corrupt, "{moved}: {judged:?}");
+    };
+    let tokens = tokens(&path);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    for change in ["owner = 'bob'", "owner_generation = 2", "kind = 'session'"] {
+        let (text, row) = issued(&tokens, "alice");
+        let sql = format!("UPDATE tokens SET {change} WHERE id = ?1");
+        assert_eq!(other.execute(&sql, [row.id.as_bytes()]).unwrap(), 1);
+        is_corrupt(&tokens, &text, change);
+    }
+
+    let (text, row) = issued(&tokens, "alice");
+    let sql = "UPDATE tokens SET realm = 'elsewhere' WHERE id = ?1";
+    assert_eq!(other.execute(sql, [row.id.as_bytes()]).unwrap(), 1);
+    let realm = RealmId::new("elsewhere").unwrap();
+    let elsewhere = Tokens::new(SqliteStore::open(&path, realm).unwrap(), tokens.rules().clone());
+    is_corrupt(&elsewhere, &text, "realm");
+
+    let (text, replaced) = issued(&tokens, "alice");
+    let (_, row) = issued(&tokens, "bob");
+    let sql = "UPDATE tokens SET id = ?2 WHERE id = ?1";
+    other.execute(sql, [replaced.id.as_bytes(), &[0; 16]]).unwrap();
+    assert_eq!(other.execute(sql, [row.id.as_bytes(), replaced.id.as_bytes()]).unwrap(), 1);
+    is_corrupt(&tokens, &text, "id");
+
+    let (text, row) = issued(&tokens, "alice");
+    let (_, robbed) = issued(&tokens, "bob");
+    let sql = "UPDATE tokens SET digest = ?2 WHERE id = ?1";
+    other.execute(sql, (robbed.id.as_bytes(), [0; 32])).unwrap();
+    let theirs = robbed.digest.digest.as_bytes();
+    assert_eq!(other.execute(sql, (row.id.as_bytes(), theirs)).unwrap(), 1);
+    is_corrupt(&tokens, &text, "digest");
 }
 
 #[test]
