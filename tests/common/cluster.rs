@@ -100,6 +100,42 @@ impl Cluster {
         cluster
     }
 
+    /// A server that follows this one, and answers readers only.
+    pub(crate) fn standby(&self) -> Self {
+        let beside = self.folder.path().parent().unwrap();
+        let folder = tempfile::Builder::new().prefix("keyfob-standby").tempdir_in(beside).unwrap();
+        if let Some((user, group)) = other_user() {
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        let data = folder.path().join("data");
+        let copied = self
+            .programs
+            .command("pg_basebackup")
+            .args(["-R", "-c", "fast", "--no-sync", "-U", "keyfob", "-h"])
+            .arg(self.socket())
+            .args(["-p", &self.port.to_string(), "-D"])
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let file = data.join("postgresql.auto.conf");
+        let copied = fs::read_to_string(&file).unwrap();
+        // The last line of a name counts.
+        let socket = folder.path().display();
+        let own = format!("port = {port}\nunix_socket_directories = '{socket}'\n");
+        fs::write(&file, copied + &own).unwrap();
+        let standby = Self {
+            programs: self.programs.clone(),
+            folder,
+            port,
+            server: Mutex::default(),
+            databases: AtomicU32::new(0),
+        };
+        standby.resume();
+        standby
+    }
+
     /// Starts the server again after [`Cluster::stop`].
     pub(crate) fn resume(&self) {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
@@ -134,6 +170,28 @@ impl Cluster {
         }
     }
 
+    /// Lets every process of the server stand still.
+    pub(crate) fn freeze(&self) {
+        // It first, so that no backend is born meanwhile.
+        signal("STOP", self.process());
+        for backend in self.backends() {
+            signal("STOP", backend);
+        }
+    }
+
+    /// Lets them go on after [`Cluster::freeze`].
+    pub(crate) fn thaw(&self) {
+        for process in self.backends().into_iter().chain([self.process()]) {
+            signal("CONT", process);
+        }
+    }
+
+    fn backends(&self) -> Vec<u32> {
+        let process = self.process();
+        let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+        children.unwrap().split_whitespace().map(|child| child.parse().unwrap()).collect()
+    }
+
     /// What the server wrote about itself.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("server.log")
@@ -153,7 +211,7 @@ impl Cluster {
     }
 
     /// The process that all backends are children of.
-    pub(crate) fn process(&self) -> u32 {
+    fn process(&self) -> u32 {
         self.server.lock().unwrap().as_ref().unwrap().id()
     }
 

@@ -5,20 +5,30 @@
 //! reported as ignored, with the reason.
 #![expect(
     clippy::arithmetic_side_effects,
+    clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test stops where something is wrong, and waits for other processes"
+    reason = "a test stops where something is wrong, waits for other processes, and says what it found"
 )]
 
+mod at_rest;
 #[path = "../common/cluster.rs"]
 mod cluster;
+mod faults;
 mod laws;
+mod load;
 #[path = "../common/pooler.rs"]
 mod pooler;
+#[path = "../common/proxy.rs"]
+mod proxy;
 mod sequences;
+mod settings;
+mod starts;
+mod ways;
+mod world;
 
 use std::process::ExitCode;
 use std::sync::{LazyLock, OnceLock};
@@ -33,8 +43,18 @@ use self::pooler::Pooler;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mut trials = laws::trials();
-    trials.extend(sequences::trials());
+    let trials = [
+        laws::trials,
+        sequences::trials,
+        faults::trials,
+        ways::trials,
+        starts::trials,
+        settings::trials,
+        at_rest::trials,
+    ]
+    .into_iter()
+    .flat_map(|trials| trials())
+    .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // What is static is not dropped by itself, and the servers must not outlive the test.
     SERVERS.stop();
@@ -97,6 +117,13 @@ impl Servers {
 
 async fn connect(options: PostgresOptions) -> PostgresStore {
     PostgresStore::connect(options, RealmId::default()).await.unwrap()
+}
+
+/// Tests that need a server, each a fact about this area.
+fn facts(area: &str, facts: &[(&str, fn())]) -> Vec<Trial> {
+    let fact =
+        |(name, run): &(&str, fn())| trial(format!("{area}::{name}"), &SERVERS.programs, *run);
+    facts.iter().map(fact).collect()
 }
 
 /// A test that needs a server, or where there is none an ignored one that says so.
