@@ -56,7 +56,7 @@ impl Line {
         let deadline = self.deadline();
         match self.ask(ask, deadline).await {
             // The connection may have ended long ago without anybody noticing.
-            Err(Trouble::Unanswered(_)) if Instant::now() < deadline => {
+            Err(Trouble::Unanswered(_) | Trouble::Unasked(_)) if Instant::now() < deadline => {
                 self.ask(ask, deadline).await
             }
             answer => answer,
@@ -89,8 +89,13 @@ impl Line {
         let session = timeout_at(deadline, self.session()).await.map_err(|_| Trouble::late())??;
         match timeout_at(deadline, session.ask(ask, self.mode)).await {
             Ok(answer) => {
-                if answer.as_ref().is_err_and(Trouble::outdates_statements) {
-                    session.prepared().clear();
+                match &answer {
+                    Err(trouble) if trouble.outdates_statements() => session.prepared().clear(),
+                    // It is ending, whether or not the driver has come to know that.
+                    Err(Trouble::Unanswered(_) | Trouble::Unasked(_)) => {
+                        self.let_go(&session);
+                    }
+                    _ => {}
                 }
                 answer
             }
