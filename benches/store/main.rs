@@ -17,6 +17,7 @@
     reason = "a bench prints, reads the clock, and stops when something is wrong"
 )]
 
+#[expect(dead_code, reason = "other targets use more of it")]
 #[path = "../../tests/common/cluster.rs"]
 mod cluster;
 mod crowd;

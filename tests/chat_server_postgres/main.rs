@@ -14,6 +14,7 @@
 
 #[path = "../common/chat_server.rs"]
 mod chat_server;
+#[expect(dead_code, reason = "other targets use more of it")]
 #[path = "../common/cluster.rs"]
 mod cluster;
 mod nodes;

@@ -192,6 +192,12 @@ impl Cluster {
         children.unwrap().split_whitespace().map(|child| child.parse().unwrap()).collect()
     }
 
+    /// Stops the server and removes its folder: what is static is not dropped by itself.
+    pub(crate) fn discard(&self) {
+        self.stop();
+        fs::remove_dir_all(self.folder.path()).unwrap();
+    }
+
     /// What the server wrote about itself.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("server.log")
@@ -211,7 +217,7 @@ impl Cluster {
     }
 
     /// The process that all backends are children of.
-    fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.server.lock().unwrap().as_ref().unwrap().id()
     }
 

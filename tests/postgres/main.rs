@@ -111,7 +111,7 @@ impl Servers {
 
     fn stop(&self) {
         self.pooler.get().inspect(|pooler| pooler.stop());
-        self.cluster.get().inspect(|cluster| cluster.stop());
+        self.cluster.get().inspect(|cluster| cluster.discard());
     }
 }
 

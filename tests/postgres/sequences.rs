@@ -1,5 +1,6 @@
 //! The store agrees with the model of stores, and stands every drop of a future.
 
+#[expect(dead_code, reason = "its own target looks whether it compares every field")]
 #[path = "../store_model/agreement/mod.rs"]
 mod agreement;
 #[path = "../cancellation/sweep/mod.rs"]

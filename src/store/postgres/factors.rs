@@ -26,7 +26,7 @@ impl FactorStore for PostgresStore {
         method: &str,
     ) -> Result<Option<FactorRecord>, StoreError> {
         let (to, key) = (self.clone(), Key::new(&self.realm, owner, method));
-        self.read(async move { factor(&to.shared.points, key).await }).await
+        self.look_up(async move { factor(&to.shared.points, key).await }).await
     }
 
     async fn set_factor(

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ type Attempt = Option<Result<Arc<Session>, Arc<dyn Error + Send + Sync>>>;
 struct Session {
     client: Client,
     prepared: Lock<HashMap<&'static str, Statement>>,
+    /// What was sent since the last answer came.
+    unanswered: AtomicUsize,
 }
 
 impl Line {
@@ -87,8 +90,16 @@ impl Line {
         let _waiting = self.waiting.try_acquire().map_err(|_| Trouble::late())?;
         let _sent = timeout_at(deadline, self.sent.acquire()).await.map_err(|_| Trouble::late())?;
         let session = timeout_at(deadline, self.session()).await.map_err(|_| Trouble::late())??;
+        // Answers come in order, so the last one is also about whatever callers gave up before it.
+        if session.unanswered.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+            if self.let_go(&session) {
+                self.cancel(&session);
+            }
+            return Err(Trouble::late());
+        }
         match timeout_at(deadline, session.ask(ask, self.mode)).await {
             Ok(answer) => {
+                session.unanswered.store(0, Ordering::Relaxed);
                 match &answer {
                     Err(trouble) if trouble.outdates_statements() => session.prepared().clear(),
                     // It is ending, whether or not the driver has come to know that.
@@ -129,8 +140,7 @@ impl Line {
         let (link, config) = (Arc::clone(&self.link), self.config.clone());
         tokio::spawn(async move {
             let made = link.connect(&config).await.map_err(|trouble| trouble.reason().into());
-            let session = |client| Arc::new(Session { client, prepared: Lock::default() });
-            told.send_replace(Some(made.map(session)));
+            told.send_replace(Some(made.map(|client| Arc::new(Session::new(client)))));
         });
         latest.insert(attempt).clone()
     }
@@ -164,6 +174,10 @@ fn is_of_use(attempt: &watch::Receiver<Attempt>) -> bool {
 }
 
 impl Session {
+    fn new(client: Client) -> Self {
+        Self { client, prepared: Lock::default(), unanswered: AtomicUsize::new(0) }
+    }
+
     async fn ask(&self, ask: &Ask, mode: Mode) -> Result<Vec<Row>, Trouble> {
         let answer = match (mode, ask.to_prepare()) {
             (Mode::Direct, Some(sql)) => {
