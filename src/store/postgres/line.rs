@@ -5,8 +5,11 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -39,6 +42,10 @@ struct Session {
     prepared: Lock<HashMap<&'static str, Statement>>,
     /// What was sent since the last answer came.
     unanswered: AtomicUsize,
+    /// Changes from time to time, so that whoever waits looks at the clock.
+    ticks: watch::Receiver<()>,
+    /// From one to the next.
+    tick: Duration,
 }
 
 impl Line {
@@ -97,8 +104,8 @@ impl Line {
             }
             return Err(Trouble::late());
         }
-        match timeout_at(deadline, session.ask(ask, self.mode)).await {
-            Ok(answer) => {
+        match session.until(deadline, session.ask(ask, self.mode)).await {
+            Some(answer) => {
                 session.unanswered.store(0, Ordering::Relaxed);
                 match &answer {
                     Err(trouble) if trouble.outdates_statements() => session.prepared().clear(),
@@ -110,7 +117,7 @@ impl Line {
                 }
                 answer
             }
-            Err(_) => {
+            None => {
                 if self.let_go(&session) {
                     self.cancel(&session);
                 }
@@ -137,10 +144,11 @@ impl Line {
             return attempt.clone();
         }
         let (told, attempt) = watch::channel(None);
-        let (link, config) = (Arc::clone(&self.link), self.config.clone());
+        let (link, config, tick) =
+            (Arc::clone(&self.link), self.config.clone(), self.patience / TICKS);
         tokio::spawn(async move {
             let made = link.connect(&config).await.map_err(|trouble| trouble.reason().into());
-            told.send_replace(Some(made.map(|client| Arc::new(Session::new(client)))));
+            told.send_replace(Some(made.map(|client| Arc::new(Session::new(client, tick)))));
         });
         latest.insert(attempt).clone()
     }
@@ -174,8 +182,37 @@ fn is_of_use(attempt: &watch::Receiver<Attempt>) -> bool {
 }
 
 impl Session {
-    fn new(client: Client) -> Self {
-        Self { client, prepared: Lock::default(), unanswered: AtomicUsize::new(0) }
+    fn new(client: Client, tick: Duration) -> Self {
+        let (told, ticks) = watch::channel(());
+        // It ends with the session, which holds a receiver.
+        tokio::spawn(async move {
+            while told.send(()).is_ok() {
+                sleep(tick).await;
+            }
+        });
+        Self { client, prepared: Lock::default(), unanswered: AtomicUsize::new(0), ticks, tick }
+    }
+
+    /// What a question comes to, or `None` when no answer would come by the deadline any more.
+    ///
+    /// A timer for each question would wake the runtime's driver each time, which takes as long as
+    /// the question.
+    async fn until<T>(&self, deadline: Instant, asking: impl Future<Output = T>) -> Option<T> {
+        let mut ticks = self.ticks.clone();
+        ticks.mark_unchanged();
+        let mut asking = pin!(asking);
+        loop {
+            let mut ticked = pin!(ticks.changed());
+            let answer = poll_fn(|context| match asking.as_mut().poll(context) {
+                Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+                Poll::Pending => ticked.as_mut().poll(context).map(Err),
+            });
+            match answer.await {
+                Ok(answer) => return Some(answer),
+                Err(Ok(())) if deadline.saturating_duration_since(Instant::now()) > self.tick => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     async fn ask(&self, ask: &Ask, mode: Mode) -> Result<Vec<Row>, Trouble> {
@@ -209,6 +246,9 @@ const PAUSES: [Duration; 3] =
 
 /// The statement has ended by itself if even this takes longer.
 const CANCEL: Duration = Duration::from_secs(1);
+
+/// Of the time that a question may take: often enough not to give up much too early.
+const TICKS: u32 = 8;
 
 /// More in flight on one connection than the server answers in a few milliseconds gain nothing.
 const MOST_SENT: usize = 64;

@@ -121,7 +121,7 @@ impl PostgresOptions {
         if self.mode == Mode::Direct {
             let given = config.get_options().unwrap_or_default();
             // A statement ends before its caller gives it up, so that the answer is known.
-            let statement = self.patience.as_millis().saturating_mul(9).saturating_div(10);
+            let statement = self.patience.as_millis().saturating_mul(3).saturating_div(4);
             config.options(format!(
                 "{given} -c statement_timeout={statement} \
                  -c default_transaction_isolation=read\\ committed"
