@@ -20,7 +20,10 @@ pub(super) async fn migrate(client: &Client, steps: &[&str]) -> Result<(), Migra
         return Ok(());
     }
     loop {
-        client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        // A step takes as long as there are rows, and whoever waits for it as long as that.
+        let begin =
+            format!("BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})");
+        client.batch_execute(&begin).await?;
         let stepped = step(client, steps).await;
         let end = if stepped.is_ok() { "COMMIT" } else { "ROLLBACK" };
         client.batch_execute(end).await?;
@@ -102,13 +105,16 @@ pub(super) enum MigrationError {
     Foreign,
     #[error("its schema has version {found}, this program knows {known}")]
     Newer { found: i64, known: i64 },
-    #[error("{}", said(.0))]
-    Server(#[from] tokio_postgres::Error),
+    #[error("{0}")]
+    Server(String),
 }
 
-/// What the server said, without details of rows.
-fn said(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |refusal| refusal.message().into())
+impl From<tokio_postgres::Error> for MigrationError {
+    /// What the server said, without its details, which may hold a row.
+    fn from(error: tokio_postgres::Error) -> Self {
+        let refusal = error.as_db_error().map(|refusal| refusal.message().into());
+        Self::Server(refusal.unwrap_or_else(|| error.to_string()))
+    }
 }
 
 impl From<MigrationError> for StoreError {
