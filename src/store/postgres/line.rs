@@ -145,7 +145,7 @@ impl Line {
         }
         let (told, attempt) = watch::channel(None);
         let (link, config, tick) =
-            (Arc::clone(&self.link), self.config.clone(), self.patience / TICKS);
+            (Arc::clone(&self.link), self.config.clone(), self.patience.div_f32(TICKS));
         tokio::spawn(async move {
             let made = link.connect(&config).await.map_err(|trouble| trouble.reason().into());
             told.send_replace(Some(made.map(|client| Arc::new(Session::new(client, tick)))));
@@ -248,7 +248,7 @@ const PAUSES: [Duration; 3] =
 const CANCEL: Duration = Duration::from_secs(1);
 
 /// Of the time that a question may take: often enough not to give up much too early.
-const TICKS: u32 = 8;
+const TICKS: f32 = 8.0;
 
 /// More in flight on one connection than the server answers in a few milliseconds gain nothing.
 const MOST_SENT: usize = 64;
