@@ -291,7 +291,8 @@ fn locked() {
         "longest {longest:.0?}, {most} backends at once, back {after:.0?} after the release ({back:.0?})"
     );
     assert!(longest < patience + SLACK, "somebody waited for {longest:?}");
-    assert!(most <= 12, "{most} backends at once");
+    // Ten rounds of giving up on two connections: what was given up on must have ended soon after.
+    assert!(most <= 16, "{most} backends at once");
     no_transaction_is_left_open(cluster, &database);
 }
 

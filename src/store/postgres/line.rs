@@ -164,11 +164,20 @@ impl Line {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the server to stop what does not answer.
+    /// Asks the server to stop what does not answer, and all that waits behind it: each would hold
+    /// the backend for as long again, and new ones would come beside it.
     fn cancel(&self, silent: &Session) {
         let (link, token) = (Arc::clone(&self.link), silent.client.cancel_token());
-        // It may be as silent as the connection was.
-        tokio::spawn(async move { drop(timeout(CANCEL, link.cancel(token)).await) });
+        let unanswered = silent.unanswered.load(Ordering::Relaxed);
+        tokio::spawn(async move {
+            for _ in 0..unanswered {
+                // It may be as silent as the connection was.
+                let Ok(Ok(())) = timeout(CANCEL, link.cancel(token.clone())).await else {
+                    return;
+                };
+                sleep(NEXT_CANCEL).await;
+            }
+        });
     }
 }
 
@@ -246,6 +255,9 @@ const PAUSES: [Duration; 3] =
 
 /// The statement has ended by itself if even this takes longer.
 const CANCEL: Duration = Duration::from_secs(1);
+
+/// The server needs less to come to the next statement.
+const NEXT_CANCEL: Duration = Duration::from_millis(10);
 
 /// Of the time that a question may take: often enough not to give up much too early.
 const TICKS: f32 = 8.0;
