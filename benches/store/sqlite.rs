@@ -10,6 +10,7 @@ use keyfob::core::event::EventKind;
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::sample;
 use keyfob::{Access, OwnerId, ReadWrite, State, TokenRecord, TokenStore, Tokens};
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use tokio::runtime::Runtime;
@@ -39,6 +40,7 @@ pub(crate) fn run(scale: Scale) {
 fn open(path: &std::path::Path) -> Connection {
     let raw = Connection::open(path).unwrap();
     raw.pragma_update(None, "synchronous", "FULL").unwrap();
+    raw.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     raw.busy_timeout(Duration::from_secs(5)).unwrap();
     raw.set_prepared_statement_cache_capacity(64);
     raw
