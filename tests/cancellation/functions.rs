@@ -1,10 +1,10 @@
 //! The public async functions, as rustdoc tells of them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
+
+use super::rustdoc::docs;
 
 /// `Type::function` for methods, `Trait::function` for those of the stores' traits, the bare name
 /// for others.
@@ -59,20 +59,4 @@ fn is_async(function: &Value) -> bool {
 fn is_boxed(function: &Value) -> bool {
     let path = &function["sig"]["output"]["resolved_path"]["path"];
     path.as_str().is_some_and(|path| path.ends_with("Pin"))
-}
-
-fn docs() -> Value {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rustdoc");
-    // The JSON form is not yet promised, so that stable toolchains must be told to write it.
-    let output = Command::new(env!("CARGO"))
-        .args(["rustdoc", "--lib", "--all-features", "--quiet", "--target-dir"])
-        .arg(&target)
-        .args(["--", "-Z", "unstable-options", "--output-format", "json"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("RUSTC_BOOTSTRAP", "1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let json = std::fs::read(target.join("doc/keyfob.json")).unwrap();
-    serde_json::from_slice(&json).unwrap()
 }

@@ -12,6 +12,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod functions;
+#[expect(dead_code, reason = "other targets ask for the types")]
+#[path = "../common/rustdoc.rs"]
+mod rustdoc;
 mod sweep;
 mod ways;
 

@@ -32,7 +32,8 @@ pub(crate) fn public_types() -> BTreeMap<String, BTreeSet<String>> {
     types
 }
 
-fn docs() -> Value {
+/// The crate's documentation as JSON.
+pub(crate) fn docs() -> Value {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rustdoc");
     // The JSON form is not yet promised, so that stable toolchains must be told to write it.
     let output = Command::new(env!("CARGO"))
