@@ -99,9 +99,7 @@ impl Line {
         let session = timeout_at(deadline, self.session()).await.map_err(|_| Trouble::late())??;
         // Answers come in order, so the last one is also about whatever callers gave up before it.
         if session.unanswered.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-            if self.let_go(&session) {
-                self.cancel(&session);
-            }
+            self.give_up(&session);
             return Err(Trouble::late());
         }
         match session.until(deadline, session.ask(ask, self.mode)).await {
@@ -118,9 +116,7 @@ impl Line {
                 answer
             }
             None => {
-                if self.let_go(&session) {
-                    self.cancel(&session);
-                }
+                self.give_up(&session);
                 Err(Trouble::Unanswered("no answer in time".into()))
             }
         }
@@ -164,9 +160,13 @@ impl Line {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the server to stop what does not answer, and all that waits behind it: each would hold
-    /// the backend for as long again, and new ones would come beside it.
-    fn cancel(&self, silent: &Session) {
+    /// Lets go of a connection, and asks the server to stop what does not answer and all that waits
+    /// behind it: each would hold the backend for as long again, and new ones would come beside it.
+    fn give_up(&self, silent: &Arc<Session>) {
+        // Whoever let go of it before has asked, or it has ended.
+        if !self.let_go(silent) {
+            return;
+        }
         let (link, token) = (Arc::clone(&self.link), silent.client.cancel_token());
         let unanswered = silent.unanswered.load(Ordering::Relaxed);
         tokio::spawn(async move {
