@@ -208,9 +208,9 @@ impl Keyring {
     /// The digest of an id-less text under the current key.
     #[must_use]
     pub fn digest_text(&self, text: &[u8]) -> StoredDigest {
-        let plain = Sha256::digest(text).into();
+        let plain = hashed(None, [text]);
         let key = self.current.as_ref();
-        let digest = key.map_or(Digest(plain), |key| keyed(key, &[&plain]));
+        let digest = if key.is_some() { hashed(key, [&plain.0[..]]) } else { plain };
         StoredDigest { scheme: DigestScheme::Text, key: key.map(|key| key.id.clone()), digest }
     }
 
@@ -249,17 +249,16 @@ impl Keyring {
     }
 
     /// A digest over the fields that a row must not trade with another one.
-    pub(super) fn bind(&self, key: Option<&KeyId>, fields: &[&[u8]]) -> Result<Digest, UnknownKey> {
+    pub(super) fn bind<const N: usize>(
+        &self,
+        key: Option<&KeyId>,
+        fields: [&[u8]; N],
+    ) -> Result<Digest, UnknownKey> {
         // Each field with its length before it, so that no two lists of fields are the same bytes.
-        let mut message = BINDING_TAG.to_vec();
-        for field in fields {
-            message.extend(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
-            message.extend(*field);
-        }
-        Ok(match self.key(key)? {
-            Some(key) => keyed(key, &[&message]),
-            None => Digest(Sha256::digest(&message).into()),
-        })
+        let lengths: [_; N] =
+            fields.map(|field| u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
+        let parts = lengths.iter().zip(&fields).flat_map(|(length, field)| [&length[..], *field]);
+        Ok(hashed(self.key(key)?, std::iter::once(&BINDING_TAG[..]).chain(parts)))
     }
 
     fn key(&self, id: Option<&KeyId>) -> Result<Option<&Key>, UnknownKey> {
@@ -295,22 +294,23 @@ impl UnknownKey {
 }
 
 fn native(key: Option<&Key>, id: TokenId, secret: &[u8]) -> Digest {
-    match key {
-        Some(key) => keyed(key, &[TAG, id.as_bytes(), secret]),
-        None => {
-            let hash =
-                Sha256::new().chain_update(TAG).chain_update(id.as_bytes()).chain_update(secret);
-            Digest(hash.finalize().into())
-        }
-    }
+    hashed(key, [TAG, &id.as_bytes()[..], secret])
 }
 
-fn keyed(key: &Key, parts: &[&[u8]]) -> Digest {
-    let mut mac = key.state.clone();
-    for part in parts {
-        mac.update(part);
-    }
-    Digest(mac.finalize().into_bytes().into())
+/// The digest of the parts one after the other.
+fn hashed<'p>(key: Option<&Key>, parts: impl IntoIterator<Item = &'p [u8]>) -> Digest {
+    Digest(match key {
+        Some(key) => {
+            let mut mac = key.state.clone();
+            parts.into_iter().for_each(|part| mac.update(part));
+            mac.finalize().into_bytes().into()
+        }
+        None => {
+            let mut hash = Sha256::new();
+            parts.into_iter().for_each(|part| hash.update(part));
+            hash.finalize().into()
+        }
+    })
 }
 
 /// Seven bytes: with 16 of id and 32 of secret the message has 55, the most that one block of
@@ -367,9 +367,9 @@ mod tests {
     #[test]
     fn fields_that_move_from_one_to_the_next_bind_differently() {
         let ring = Keyring::unkeyed();
-        let bind = |fields: &[&[u8]]| ring.bind(None, fields).unwrap();
-        assert!(!bind(&[b"ab", b"c"]).matches(bind(&[b"a", b"bc"])));
-        assert!(!bind(&[b"a"]).matches(bind(&[b"a", b""])));
+        let bind = |fields: [&[u8]; 2]| ring.bind(None, fields).unwrap();
+        assert!(!bind([b"ab", b"c"]).matches(bind([b"a", b"bc"])));
+        assert!(!ring.bind(None, [b"a"]).unwrap().matches(bind([b"a", b""])));
     }
 
     #[test]

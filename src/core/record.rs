@@ -85,7 +85,7 @@ impl TokenRecord {
         let previous = self.previous.as_ref().map(|previous| previous.digest.digest);
         keyring.bind(
             self.digest.key.as_ref(),
-            &[
+            [
                 self.id.as_bytes(),
                 self.realm.as_str().as_bytes(),
                 self.owner.as_str().as_bytes(),
