@@ -29,9 +29,7 @@ impl<S: Scope> Tokens<S> {
         let inner = &*self.inner;
         match inner.look_up(text, access) {
             Looked::Decided(decision) => decision,
-            Looked::AskStore(presented, digest) => {
-                inner.ask_store(&presented, digest, access).await
-            }
+            Looked::AskStore(presented) => inner.ask_store(&presented, access).await,
         }
     }
 
@@ -46,7 +44,7 @@ impl<S: Scope> Tokens<S> {
     ) -> Option<Result<Verified, AuthenticateError>> {
         match self.inner.look_up(text, access) {
             Looked::Decided(decision) => Some(decision),
-            Looked::AskStore(..) => None,
+            Looked::AskStore(_) => None,
         }
     }
 
@@ -62,14 +60,13 @@ impl<S: Scope> Tokens<S> {
     ) -> Result<Verified, AuthenticateError> {
         let inner = &*self.inner;
         let presented = inner.parse(text)?;
-        let digest = inner.rules.keyring.current_digest(&presented);
-        inner.ask_store(&presented, digest, access).await
+        inner.ask_store(&presented, access).await
     }
 }
 
 enum Looked<'t> {
     Decided(Result<Verified, AuthenticateError>),
-    AskStore(PresentedToken<'t>, Digest),
+    AskStore(PresentedToken<'t>),
 }
 
 impl<S: Scope> Inner<S> {
@@ -93,12 +90,12 @@ impl<S: Scope> Inner<S> {
         let found = self.index.find(presented.id(), digest, second(now));
         let Some(hit) = found.filter(|hit| decide(Facts::live_until(hit.deadline), now).is_ok())
         else {
-            return Looked::AskStore(presented, digest);
+            return Looked::AskStore(presented);
         };
         let Some(class) =
             self.index.class(hit.class).filter(|class| class.kind == *presented.kind())
         else {
-            return Looked::AskStore(presented, digest);
+            return Looked::AskStore(presented);
         };
         if let Err(refusal) = admit(class.grant.as_ref(), &class.constraints, access) {
             return Looked::Decided(Err(refusal.into()));
@@ -112,7 +109,6 @@ impl<S: Scope> Inner<S> {
     async fn ask_store(
         &self,
         presented: &PresentedToken<'_>,
-        digest: Digest,
         access: &Access<'_, S>,
     ) -> Result<Verified, AuthenticateError> {
         let mut judged = self.ask(presented, access).await?;
@@ -146,7 +142,7 @@ impl<S: Scope> Inner<S> {
         if accepted.rehash {
             self.rehash(presented, &found.record).await;
         }
-        self.admit_to_index(presented, digest, &accepted, ticket, &found, access)
+        self.admit_to_index(presented, &accepted, ticket, &found, access)
     }
 
     /// Reads the row and judges it. The ticket is older than the read, so that whatever changes
@@ -173,7 +169,6 @@ impl<S: Scope> Inner<S> {
     fn admit_to_index(
         &self,
         presented: &PresentedToken<'_>,
-        digest: Digest,
         accepted: &Accepted,
         ticket: Ticket,
         found: &Found,
@@ -187,10 +182,26 @@ impl<S: Scope> Inner<S> {
         };
         let hit =
             Hit { deadline, generation: accepted.generation, owner, class, record_use: false };
-        let now = self.clock.now_micros();
+        let now = self.clock.coarse_micros();
         self.recorder.record(presented.id(), now, access.address);
+        let digest = self.index_digest(presented, accepted, &found.record);
         self.index.fill(ticket, presented.id(), digest, &hit, second(now));
         Ok(self.evidence(presented.id(), &hit))
+    }
+
+    /// The digest under which the index finds an accepted text: the one that its row holds, if that
+    /// one was compared and is under the current key.
+    fn index_digest(
+        &self,
+        presented: &PresentedToken<'_>,
+        accepted: &Accepted,
+        record: &TokenRecord,
+    ) -> Digest {
+        if accepted.generation == record.generation && !accepted.rehash {
+            record.digest.digest
+        } else {
+            self.rules.keyring.current_digest(presented)
+        }
     }
 
     /// The row that a key names, as it was once written.
