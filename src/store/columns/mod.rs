@@ -5,7 +5,7 @@
 mod read;
 mod write;
 
-pub(super) use self::read::{Row, fixed, given, given_bytes, json, owner, token, word};
+pub(super) use self::read::{Row, fixed, found, given, given_bytes, json, owner, token, word};
 pub(super) use self::write::{
     Named, of_patch, of_token, signed, standing_number, state_number, written,
 };
@@ -17,6 +17,10 @@ pub(super) const COLUMNS: &str = "t.number, t.realm, t.id, t.owner, t.owner_gene
      t.digest_key, t.digest, t.binding, t.generation, t.secret_issued_at, t.previous_scheme, \
      t.previous_key, t.previous_digest, t.previous_ends_at, t.bypasses_two_factor, \
      t.constraints, t.hint, t.last_used_at, t.last_used_from, t.use_count, t.version";
+
+/// What [`found`] reads after them, of the token's owner `o` and realm `r`.
+pub(super) const FOUND_WITH: &str =
+    "o.standing, o.generation, o.sequence, o.changed_at, coalesce(r.epoch, 0)";
 
 /// What one column holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

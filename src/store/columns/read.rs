@@ -11,6 +11,7 @@ use crate::core::digest::{Digest, DigestScheme, StoredDigest};
 use crate::core::id::{KeyId, TokenId};
 use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::{Ended, Expiry, Previous, State, TokenRecord, Usage, Validity};
+use crate::ports::store::{Epoch, Found};
 
 /// A row whose columns are read one after the other, without copying what they hold.
 pub(in crate::store) trait Row<'r> {
@@ -92,6 +93,14 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
         usage,
         version: given(row.integer()?, "version")?,
     })
+}
+
+/// Reads the columns of [`COLUMNS`](super::COLUMNS) and then of
+/// [`FOUND_WITH`](super::FOUND_WITH).
+pub(in crate::store) fn found<'r, R: Row<'r>>(row: &mut R) -> Result<Found, R::Error> {
+    let record = token(row)?;
+    let owner = owner(row)?;
+    Ok(Found::new(record, owner, Epoch(given(row.integer()?, "epoch")?)))
 }
 
 /// Reads an owner's standing, generation, sequence and time of change: all null for an owner that

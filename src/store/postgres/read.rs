@@ -18,7 +18,7 @@ use crate::ports::store::{
     StoredEvent, Touched,
 };
 use crate::store::columns::{
-    self, COLUMNS, Damaged, Row as _, fixed, given, json, signed, state_number, word,
+    self, COLUMNS, Damaged, FOUND_WITH, Row as _, fixed, given, json, signed, state_number, word,
 };
 use crate::store::cursor::{Field, Place};
 
@@ -44,11 +44,7 @@ pub(super) async fn find(
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let mut fields = Fields::of(row);
-    let record = columns::token(&mut fields)?;
-    let owner = columns::owner(&mut fields)?;
-    let epoch = Epoch(given(fields.integer()?, "epoch")?);
-    Ok(Some(Found::new(record, owner, epoch)))
+    columns::found(&mut Fields::of(row)).map(Some)
 }
 
 static FIND_BY_DIGEST: LazyLock<String> = LazyLock::new(|| {
@@ -59,7 +55,7 @@ static FIND_BY_NUMBER: LazyLock<String> = LazyLock::new(|| finding("t.number = $
 
 fn finding(condition: &str) -> String {
     format!(
-        "SELECT {COLUMNS}, o.standing, o.generation, o.sequence, o.changed_at, coalesce(r.epoch, 0)
+        "SELECT {COLUMNS}, {FOUND_WITH}
          FROM keyfob.tokens t
          LEFT JOIN keyfob.owners o ON o.realm = t.realm AND o.owner = t.owner
          LEFT JOIN keyfob.realms r ON r.realm = t.realm

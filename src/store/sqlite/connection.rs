@@ -1,6 +1,7 @@
 //! Opening the file, and bringing its schema up to date.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::ports::store::StoreError;
+use crate::store::columns::{COLUMNS, FOUND_WITH};
 
 /// A connection that waits no longer than `patience` for another process.
 ///
@@ -37,9 +39,33 @@ pub(super) fn open(
     // on, which takes longer than a look-up.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    // What a sort or a savepoint sets aside stays in memory: tokens lie in no file but one.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
+
+/// Gives a connection to a file of this program's version the view that tokens are read from.
+///
+/// Not before its schema is up to date: SQLite renames no table while a view names it.
+pub(super) fn with_found(connection: Connection) -> Result<Connection, OpenError> {
+    connection.execute_batch(&FOUND)?;
+    Ok(connection)
+}
+
+/// A token with its owner and epoch, under a short name: a prepared statement is looked up by its
+/// text, and a kilobyte of it would be hashed and copied for each question.
+///
+/// It belongs to the connection and not to the schema, since it follows [`COLUMNS`].
+static FOUND: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "CREATE TEMP VIEW found AS
+         SELECT {COLUMNS}, {FOUND_WITH}
+         FROM tokens t
+         LEFT JOIN owners o ON o.realm = t.realm AND o.owner = t.owner
+         LEFT JOIN realms r ON r.realm = t.realm"
+    )
+});
 
 /// Lets readers go on while a writer writes, and several processes share the file.
 ///

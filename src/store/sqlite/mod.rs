@@ -66,11 +66,10 @@ impl SqliteStore {
         let path = path.as_ref().to_owned();
         let mut connection = connection::open(&path, PATIENCE, STEPS)?;
         connection::migrate(&mut connection, STEPS)?;
+        let connection = connection::with_found(connection)?;
         connection
             .pragma_update(None, "cache_size", WRITERS_CACHE)
             .map_err(StoreError::unavailable)?;
-        // What a savepoint may have to bring back stays in memory too, and tokens in no file but one.
-        connection.pragma_update(None, "temp_store", "MEMORY").map_err(StoreError::unavailable)?;
         let writer = Writer::start(connection, PATIENCE).map_err(StoreError::unavailable)?;
         let questions = Readers::start().map_err(StoreError::unavailable)?;
         let shared = Shared { path, idle: Mutex::default(), questions, writer };
@@ -91,7 +90,8 @@ impl SqliteStore {
         let pooled = self.idle().pop();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => connection::open(&self.shared.path, READ_PATIENCE, STEPS)?,
+            None => connection::open(&self.shared.path, READ_PATIENCE, STEPS)
+                .and_then(connection::with_found)?,
         };
         let answer = ask(&mut connection, &self.realm);
         // A connection that failed may be in any state; the next reader gets a new one.

@@ -1,7 +1,5 @@
 //! Questions. The caller asks each that is of several statements in one snapshot.
 
-use std::sync::LazyLock;
-
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::rows::{Fields, Trouble};
@@ -25,9 +23,12 @@ pub(super) fn find(
     key: &Lookup,
 ) -> Result<Option<Found>, Trouble> {
     let mut statement = connection.prepare_cached(match key {
-        Lookup::Digest { .. } => &FIND_BY_DIGEST,
-        Lookup::Id(_) => &FIND_BY_ID,
-        Lookup::Number(_) => &FIND_BY_NUMBER,
+        Lookup::Digest { .. } => {
+            "SELECT * FROM found WHERE realm = ?1 AND digest = ?2 AND scheme = ?3
+                 AND coalesce(digest_key, '') = ?4"
+        }
+        Lookup::Id(_) => "SELECT * FROM found WHERE realm = ?1 AND id = ?2",
+        Lookup::Number(_) => "SELECT * FROM found WHERE realm = ?1 AND number = ?2",
     })?;
     let realm = realm.as_str();
     let mut found = match key {
@@ -44,27 +45,7 @@ pub(super) fn find(
     let Some(row) = found.next()? else {
         return Ok(None);
     };
-    let mut fields = Fields::of(row);
-    let record = columns::token(&mut fields)?;
-    let owner = columns::owner(&mut fields)?;
-    let epoch = Epoch(given(fields.integer()?, "epoch")?);
-    Ok(Some(Found::new(record, owner, epoch)))
-}
-
-static FIND_BY_DIGEST: LazyLock<String> = LazyLock::new(|| {
-    finding("t.digest = ?2 AND t.scheme = ?3 AND coalesce(t.digest_key, '') = ?4")
-});
-static FIND_BY_ID: LazyLock<String> = LazyLock::new(|| finding("t.id = ?2"));
-static FIND_BY_NUMBER: LazyLock<String> = LazyLock::new(|| finding("t.number = ?2"));
-
-fn finding(condition: &str) -> String {
-    format!(
-        "SELECT {COLUMNS}, o.standing, o.generation, o.sequence, o.changed_at, coalesce(r.epoch, 0)
-         FROM tokens t
-         LEFT JOIN owners o ON o.realm = t.realm AND o.owner = t.owner
-         LEFT JOIN realms r ON r.realm = t.realm
-         WHERE t.realm = ?1 AND {condition}"
-    )
+    columns::found(&mut Fields::of(row)).map(Some)
 }
 
 pub(super) fn owner(
