@@ -54,35 +54,44 @@ pub(crate) fn run(scale: Scale) {
 fn fill(raw: &Client, runtime: &Runtime, tokens: &Tokens<ReadWrite>, scale: Scale) {
     let (_, row) = runtime.block_on(tokens.issue(request(CROWD), by())).unwrap();
     runtime.block_on(async {
-        let sql = "SELECT attname::text FROM pg_attribute
-                   WHERE attrelid = 'keyfob.tokens'::regclass AND attnum > 0 ORDER BY attnum";
-        let columns: Vec<String> =
-            raw.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
-        let values = columns.iter().map(|column| match column.as_str() {
-            "number" => "nextval('keyfob.numbers')",
-            "id" => "uuid_send(gen_random_uuid())",
-            "digest" => "uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())",
-            "created_at" => "t.created_at + n * 1000",
-            "changed_at" => "t.changed_at + n * 1000",
-            "expires_at" => "t.created_at + 90 * 86400000000 + (n * 7919 % 1000003) * 1000",
-            other => other,
-        });
         // An index is made sooner than kept up to date.
         let indexes = "SELECT indexname::text, indexdef FROM pg_indexes
-                       WHERE tablename = 'tokens' AND indexname <> 'tokens_pkey'";
+                       WHERE schemaname = 'keyfob' AND tablename IN ('tokens', 'states')
+                           AND indexname NOT LIKE '%_pkey'";
         let indexes = raw.query(indexes, &[]).await.unwrap();
         for index in &indexes {
             let drop = format!("DROP INDEX keyfob.{}", index.get::<_, String>(0));
             raw.batch_execute(&drop).await.unwrap();
         }
-        let insert = format!(
-            "INSERT INTO keyfob.tokens SELECT {} FROM keyfob.tokens t, generate_series(1::bigint, {}) n
-             WHERE t.number = {}",
-            values.collect::<Vec<_>>().join(", "),
-            scale.crowd,
-            row.number
-        );
-        raw.batch_execute(&insert).await.unwrap();
+        for table in ["tokens", "states"] {
+            let sql = format!(
+                "SELECT attname::text FROM pg_attribute
+                 WHERE attrelid = 'keyfob.{table}'::regclass AND attnum > 0 ORDER BY attnum"
+            );
+            let columns: Vec<String> =
+                raw.query(&sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+            let values = columns.iter().map(|column| match column.as_str() {
+                "number" => "t.number + n",
+                "id" => "uuid_send(gen_random_uuid())",
+                "digest" => "uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())",
+                "created_at" => "t.created_at + n * 1000",
+                "changed_at" => "t.changed_at + n * 1000",
+                "expires_at" => "t.created_at + 90 * 86400000000 + (n * 7919 % 1000003) * 1000",
+                other => other,
+            });
+            let insert = format!(
+                "INSERT INTO keyfob.{table}
+                 SELECT {} FROM keyfob.{table} t, generate_series(1::bigint, {}) n
+                 WHERE t.number = {}",
+                values.collect::<Vec<_>>().join(", "),
+                scale.crowd,
+                row.number
+            );
+            raw.batch_execute(&insert).await.unwrap();
+        }
+        let numbers =
+            format!("SELECT setval('keyfob.numbers', {})", row.number + u64::from(scale.crowd));
+        raw.batch_execute(&numbers).await.unwrap();
         for index in &indexes {
             raw.batch_execute(index.get(1)).await.unwrap();
         }
@@ -134,8 +143,10 @@ fn strict(raw: &Arc<Client>, runtime: &Runtime, tokens: &Tokens<ReadWrite>, scal
 
 const FIND: &str =
     "SELECT t.*, o.standing, o.generation, o.sequence, o.changed_at, coalesce(r.epoch, 0)
-     FROM keyfob.tokens t
-     LEFT JOIN keyfob.owners o ON o.realm = t.realm AND o.owner = t.owner
+     FROM keyfob.records t
+     LEFT JOIN LATERAL (
+         SELECT * FROM keyfob.owners o WHERE o.realm = t.realm AND o.owner = t.owner LIMIT 1
+     ) o ON true
      LEFT JOIN keyfob.realms r ON r.realm = t.realm
      WHERE t.realm = $1 AND t.id = $2";
 
@@ -180,7 +191,7 @@ fn changes(raw: &Arc<Client>, runtime: &Runtime, store: &PostgresStore, scale: S
         let change = "SELECT c.outcome, c.epoch, c.cascaded, t.*
              FROM keyfob.change_token($1, $2, NULL, $3, false, NULL, NULL, $4, $2, $5, $6) c,
                  LATERAL (SELECT (c.token).*) t";
-        let row = "SELECT to_jsonb(t)::text FROM keyfob.tokens t WHERE t.id = $1";
+        let row = "SELECT to_jsonb(t)::text FROM keyfob.records t WHERE t.id = $1";
         let row = raw.query(row, &[&&first.id.as_bytes()[..]]).await.unwrap();
         let (insert, change) = (raw.prepare(insert).await, raw.prepare(change).await);
         (insert.unwrap(), change.unwrap(), row[0].get::<_, String>(0))

@@ -98,7 +98,7 @@ fn fail(url: &str, code: &str, times: u32) {
                  END IF;
                  RETURN NEW;
              END $$;
-             CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON keyfob.tokens
+             CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON keyfob.states
                  FOR EACH ROW EXECUTE FUNCTION public.fail();"
         ),
     )
@@ -117,7 +117,7 @@ fn passing(code: &str) {
     assert_eq!(RUNTIME.block_on(world.strictly(&text)), Ok(false));
     assert_eq!(count(&url, "SELECT FROM keyfob.tokens"), 1);
     assert_eq!(count(&url, "SELECT FROM keyfob.events"), 2, "an issue and a revocation");
-    assert_eq!(count(&url, "SELECT FROM keyfob.tokens WHERE version = 2"), 1);
+    assert_eq!(count(&url, "SELECT FROM keyfob.states WHERE version = 2"), 1);
     no_transaction_is_left_open(SERVERS.cluster(), &database);
 }
 
@@ -134,7 +134,7 @@ fn lasting(code: &str) {
     let refused = RUNTIME.block_on(world.revoke(id));
     assert!(matches!(refused, Heard::Unavailable(_)), "{refused:?}");
     assert_eq!(RUNTIME.block_on(world.verdict(&text)), Ok(true));
-    assert_eq!(count(&url, "SELECT FROM keyfob.tokens WHERE version = 1"), 1);
+    assert_eq!(count(&url, "SELECT FROM keyfob.states WHERE version = 1"), 1);
     assert_eq!(count(&url, "SELECT FROM keyfob.events"), 1);
     assert_eq!(count(&url, "SELECT FROM keyfob.issued"), 0);
     no_transaction_is_left_open(SERVERS.cluster(), &database);
@@ -154,7 +154,7 @@ fn real_deadlock() {
             ask(
                 &url,
                 "SET deadlock_timeout = '60s'; BEGIN;
-                 UPDATE keyfob.tokens SET use_count = use_count + 1; SELECT pg_sleep(0.5);
+                 UPDATE keyfob.states SET use_count = use_count + 1; SELECT pg_sleep(0.5);
                  UPDATE keyfob.realms SET epoch = epoch; COMMIT",
             )
         }
@@ -163,7 +163,7 @@ fn real_deadlock() {
     assert_eq!(RUNTIME.block_on(world.revoke(id)), Heard::Done(()));
     outside.join().unwrap().unwrap();
     assert_eq!(RUNTIME.block_on(world.strictly(&text)), Ok(false));
-    assert_eq!(count(&url, "SELECT FROM keyfob.tokens WHERE state = 2 AND use_count = 1"), 1);
+    assert_eq!(count(&url, "SELECT FROM keyfob.states WHERE state = 2 AND use_count = 1"), 1);
     // The server writes its statistics a little later.
     let patience = Instant::now() + Duration::from_secs(10);
     let seen =

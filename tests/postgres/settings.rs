@@ -59,7 +59,7 @@ const WITNESS: &str = "
         RETURN NULL;
     END $$;
     DO $$ DECLARE place text; BEGIN
-        FOREACH place IN ARRAY '{tokens,owners,factors,attempts,marks}'::text[] LOOP
+        FOREACH place IN ARRAY '{tokens,states,owners,factors,attempts,marks}'::text[] LOOP
             EXECUTE format('CREATE CONSTRAINT TRIGGER see AFTER INSERT OR UPDATE OR DELETE
                 ON keyfob.%I DEFERRABLE INITIALLY DEFERRED
                 FOR EACH ROW EXECUTE FUNCTION public.see()', place);
@@ -90,13 +90,17 @@ fn durable() {
         let seen: Vec<String> = seen.unwrap().into_iter().flatten().flatten().collect();
         assert_eq!(
             seen,
-            ["attempts", "3", "factors", "2", "marks", "1", "owners", "2", "tokens", "2"]
+            [
+                "attempts", "3", "factors", "2", "marks", "1", "owners", "2", "states", "2",
+                "tokens", "1"
+            ]
         );
         assert_eq!(count(&url, "SELECT FROM public.seen WHERE durable <> 'on'"), 0);
         ask(
             &url,
             "DROP TABLE public.seen; DROP FUNCTION public.see CASCADE;
-             TRUNCATE keyfob.factors, keyfob.attempts, keyfob.marks, keyfob.owners, keyfob.tokens",
+             TRUNCATE keyfob.factors, keyfob.attempts, keyfob.marks, keyfob.owners,
+                 keyfob.states, keyfob.tokens",
         )
         .unwrap();
     }

@@ -10,6 +10,7 @@ mod ask;
 mod factors;
 mod line;
 mod link;
+mod list;
 mod migrate;
 mod options;
 mod read;
@@ -161,7 +162,7 @@ impl TokenStore for PostgresStore {
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         let (to, query) = (self.clone(), query.clone());
-        self.read(async move { read::query(&to.shared.lists, &to.realm, &query).await }).await
+        self.read(async move { list::query(&to.shared.lists, &to.realm, &query).await }).await
     }
 
     async fn apply(&self, change: &Change) -> Result<Applied, StoreError> {

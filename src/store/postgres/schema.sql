@@ -30,6 +30,8 @@ CREATE TABLE keyfob.owners (
 -- order of commits, and a pruned token's number is never given again.
 CREATE SEQUENCE keyfob.numbers;
 
+-- A token is a row here and a row of `states`. The server writes a row anew whenever anything in it
+-- changes, and with it an entry of every index that its table has. What is here seldom changes.
 CREATE TABLE keyfob.tokens (
     number              bigint PRIMARY KEY,
     realm               text   COLLATE "C" NOT NULL,
@@ -40,18 +42,12 @@ CREATE TABLE keyfob.tokens (
     parent              bytea  CHECK (length(parent) = 16),
     kind                text   COLLATE "C" NOT NULL,
     prefix              text   NOT NULL,
-    name                text   COLLATE "C" NOT NULL,
     note                text   NOT NULL,
     scopes              text   NOT NULL,
-    state               bigint NOT NULL CHECK (state IN (0, 1, 2)),
-    ended               text,
-    ended_at            bigint,
     not_before          bigint,
     -- NULL is "never": no number may mean that.
     expires_at          bigint,
     created_at          bigint NOT NULL,
-    changed_at          bigint NOT NULL,
-    changed_sequence    bigint NOT NULL CHECK (changed_sequence >= 1),
     scheme              text   COLLATE "C" NOT NULL,
     digest_key          text   COLLATE "C",
     digest              bytea  NOT NULL CHECK (length(digest) = 32),
@@ -65,16 +61,9 @@ CREATE TABLE keyfob.tokens (
     bypasses_two_factor bigint NOT NULL CHECK (bypasses_two_factor IN (0, 1)),
     constraints         text   NOT NULL,
     hint                text   NOT NULL,
-    last_used_at        bigint,
-    last_used_from      text,
-    use_count           bigint NOT NULL CHECK (use_count >= 0),
-    version             bigint NOT NULL CHECK (version >= 1),
-    -- A row that says it ended must say how, and one that is active must not.
-    CHECK ((state = 0) = (ended IS NULL AND ended_at IS NULL)),
     CHECK ((previous_digest IS NULL) = (previous_ends_at IS NULL)),
     CHECK ((previous_digest IS NULL) = (previous_scheme IS NULL))
--- Uses are written into the row; with room beside it no index has to hear of them.
-) WITH (fillfactor = 80);
+);
 
 CREATE UNIQUE INDEX tokens_by_id ON keyfob.tokens (realm, id);
 -- A key that is absent is compared as the empty text: NULLs are distinct, and two rows with the
@@ -86,12 +75,41 @@ CREATE UNIQUE INDEX tokens_by_digest ON keyfob.tokens (realm, digest, scheme, co
 CREATE INDEX tokens_by_realm ON keyfob.tokens (realm, number);
 CREATE INDEX tokens_by_owner ON keyfob.tokens (realm, owner, number);
 CREATE INDEX tokens_by_owner_created ON keyfob.tokens (realm, owner, created_at, number);
-CREATE INDEX tokens_by_owner_changed ON keyfob.tokens (realm, owner, changed_at, number);
 CREATE INDEX tokens_by_owner_expiry ON keyfob.tokens (realm, owner, coalesce(expires_at, 9223372036854775807), number);
 CREATE INDEX tokens_by_created ON keyfob.tokens (realm, created_at, number);
 CREATE INDEX tokens_by_expiry ON keyfob.tokens (realm, coalesce(expires_at, 9223372036854775807), number);
-CREATE INDEX tokens_by_name ON keyfob.tokens (realm, owner, kind, name) WHERE state <> 2;
 CREATE INDEX tokens_by_parent ON keyfob.tokens (realm, parent) WHERE parent IS NOT NULL;
+
+-- What changes in the life of a token. Realm, owner and kind are the token's, for the indexes only.
+CREATE TABLE keyfob.states (
+    number           bigint PRIMARY KEY,
+    realm            text   COLLATE "C" NOT NULL,
+    owner            text   COLLATE "C" NOT NULL,
+    kind             text   COLLATE "C" NOT NULL,
+    name             text   COLLATE "C" NOT NULL,
+    state            bigint NOT NULL CHECK (state IN (0, 1, 2)),
+    ended            text,
+    ended_at         bigint,
+    changed_at       bigint NOT NULL,
+    changed_sequence bigint NOT NULL CHECK (changed_sequence >= 1),
+    last_used_at     bigint,
+    last_used_from   text,
+    use_count        bigint NOT NULL CHECK (use_count >= 0),
+    version          bigint NOT NULL CHECK (version >= 1),
+    -- A row that says it ended must say how, and one that is active must not.
+    CHECK ((state = 0) = (ended IS NULL AND ended_at IS NULL))
+-- Uses are written into the row; with room beside it no index has to hear of them.
+) WITH (fillfactor = 70);
+
+CREATE INDEX states_by_owner_changed ON keyfob.states (realm, owner, changed_at, number);
+CREATE INDEX states_by_name ON keyfob.states (realm, owner, kind, name) WHERE state <> 2;
+
+-- Whole tokens. `+ 0` keeps the server from merging the tables by number: for the first page of an
+-- owner's list it would read the states of all tokens that are older than the owner's.
+CREATE VIEW keyfob.records AS
+    SELECT t.*, s.name, s.state, s.ended, s.ended_at, s.changed_at, s.changed_sequence,
+        s.last_used_at, s.last_used_from, s.use_count, s.version
+    FROM keyfob.tokens t JOIN keyfob.states s ON s.number = t.number + 0;
 
 CREATE TABLE keyfob.issued (
     realm           text  COLLATE "C" NOT NULL,
@@ -204,7 +222,9 @@ $$;
 CREATE FUNCTION keyfob.is_presented(in_realm text, presenter bytea, seen bigint, at bigint)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT presenter IS NULL OR EXISTS (
-        SELECT FROM keyfob.tokens t LEFT JOIN keyfob.owners o ON o.realm = t.realm AND o.owner = t.owner
+        SELECT FROM keyfob.records t LEFT JOIN LATERAL (
+            SELECT * FROM keyfob.owners o WHERE o.realm = t.realm AND o.owner = t.owner LIMIT 1
+        ) o ON true
         WHERE t.realm = in_realm AND t.id = presenter AND t.version = seen AND t.state = 0
           AND (t.not_before IS NULL OR t.not_before <= at)
           AND (t.expires_at IS NULL OR t.expires_at > at)
@@ -213,7 +233,7 @@ $$;
 
 -- What a filter selects. The planner sees through it, so an owner's tokens are found by index.
 CREATE FUNCTION keyfob.selects(
-    t keyfob.tokens, of_owner text, of_owners text[], except_owners text[], of_kind text,
+    t keyfob.records, of_owner text, of_owners text[], except_owners text[], of_kind text,
     of_name text, of_parent bytea, in_states bigint[], outlives bigint, expired_at bigint,
     created_from bigint, created_before bigint
 ) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
@@ -238,6 +258,7 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     token keyfob.tokens := jsonb_populate_record(NULL::keyfob.tokens, new_row::jsonb);
+    life keyfob.states := jsonb_populate_record(NULL::keyfob.states, new_row::jsonb);
     is_active boolean;
     live bigint;
 BEGIN
@@ -257,14 +278,14 @@ BEGIN
         outcome := 'owner_not_active'; RETURN NEXT; RETURN;
     END IF;
     IF unique_name AND EXISTS (
-        SELECT FROM keyfob.tokens t WHERE t.realm = in_realm AND t.owner = token.owner
-            AND t.kind = token.kind AND t.name = token.name AND t.state <> 2)
+        SELECT FROM keyfob.states s WHERE s.realm = in_realm AND s.owner = token.owner
+            AND s.kind = token.kind AND s.name = life.name AND s.state <> 2)
     THEN
         outcome := 'name_taken'; RETURN NEXT; RETURN;
     END IF;
     IF quota IS NOT NULL THEN
-        SELECT count(*) INTO live FROM keyfob.tokens t WHERE t.realm = in_realm AND t.owner = token.owner
-            AND t.kind = token.kind AND t.state <> 2
+        SELECT count(*) INTO live FROM keyfob.states s JOIN keyfob.tokens t USING (number)
+            WHERE s.realm = in_realm AND s.owner = token.owner AND s.kind = token.kind AND s.state <> 2
             AND (t.expires_at IS NULL OR t.expires_at > token.created_at);
         IF live >= quota THEN
             outcome := 'quota_reached'; RETURN NEXT; RETURN;
@@ -277,51 +298,50 @@ BEGIN
         outcome := 'duplicate'; RETURN NEXT; RETURN;
     END IF;
     token.number := nextval('keyfob.numbers');
-    token.changed_sequence := keyfob.next_sequence(in_realm, token.owner);
-    token.version := 1;
+    life.number := token.number;
+    life.changed_sequence := keyfob.next_sequence(in_realm, token.owner);
+    life.version := 1;
     INSERT INTO keyfob.tokens VALUES (token.*);
+    INSERT INTO keyfob.states VALUES (life.*);
     IF key IS NOT NULL THEN
         INSERT INTO keyfob.issued VALUES (in_realm, token.owner, key, token.id);
     END IF;
     outcome := 'stored';
     number := token.number;
-    sequence := token.changed_sequence;
+    sequence := life.changed_sequence;
     epoch := keyfob.advance(in_realm, token.id, NULL, event_token, event_owner, event);
     RETURN NEXT;
 END $$;
 
--- Revokes what is not revoked of these, each as the next version of its row.
+-- Revokes these, each as the next version of its row. None may be revoked.
 CREATE FUNCTION keyfob.end_tokens(in_realm text, these bigint[], how text, at bigint)
-RETURNS bytea[] LANGUAGE sql AS $$
+RETURNS void LANGUAGE sql AS $$
     WITH chosen AS (
-        SELECT t.number, t.owner, row_number() OVER (PARTITION BY t.owner ORDER BY t.number) AS place
-        FROM keyfob.tokens t WHERE t.realm = in_realm AND t.number = ANY (these) AND t.state <> 2
+        SELECT s.number, s.owner, row_number() OVER (PARTITION BY s.owner ORDER BY s.number) AS place
+        FROM keyfob.states s WHERE s.number = ANY (these)
     ), raised AS (
         UPDATE keyfob.owners o SET sequence = o.sequence + c.many
         FROM (SELECT owner, count(*) AS many FROM chosen GROUP BY owner) c
         WHERE o.realm = in_realm AND o.owner = c.owner
         RETURNING o.owner, o.sequence - c.many AS before
-    ), ended AS (
-        UPDATE keyfob.tokens t SET state = 2, ended = how, ended_at = at,
-            changed_at = greatest(t.changed_at, at), version = t.version + 1,
-            changed_sequence = r.before + c.place
-        FROM chosen c JOIN raised r ON r.owner = c.owner
-        WHERE t.number = c.number
-        RETURNING t.id
     )
-    SELECT coalesce(array_agg(id), '{}') FROM ended;
+    UPDATE keyfob.states s SET state = 2, ended = how, ended_at = at,
+        changed_at = greatest(s.changed_at, at), version = s.version + 1,
+        changed_sequence = r.before + c.place
+    FROM chosen c JOIN raised r ON r.owner = c.owner
+    WHERE s.number = c.number;
 $$;
 
 CREATE FUNCTION keyfob.change_token(
     in_realm text, of_id bytea, expects bigint, patch text, cascades boolean, presenter bytea,
     seen bigint, at bigint, event_token bytea, event_owner text, event text
-) RETURNS TABLE (outcome text, epoch bigint, cascaded bytea[], token keyfob.tokens)
+) RETURNS TABLE (outcome text, epoch bigint, cascaded bytea[], token keyfob.records)
 LANGUAGE plpgsql AS $$
 DECLARE
     minted bigint[];
 BEGIN
     PERFORM keyfob.lock_realm(in_realm);
-    SELECT * INTO token FROM keyfob.tokens t WHERE t.realm = in_realm AND t.id = of_id;
+    SELECT * INTO token FROM keyfob.records t WHERE t.realm = in_realm AND t.id = of_id;
     outcome := CASE
         WHEN token.number IS NULL THEN 'missing'
         WHEN token.state = 2 THEN 'revoked'
@@ -335,26 +355,30 @@ BEGIN
     token.changed_at := greatest(token.changed_at, at);
     token.changed_sequence := keyfob.next_sequence(in_realm, token.owner);
     token.version := token.version + 1;
-    UPDATE keyfob.tokens t SET
-        name = token.name, note = token.note, scopes = token.scopes, state = token.state,
-        ended = token.ended, ended_at = token.ended_at, not_before = token.not_before,
-        expires_at = token.expires_at, changed_at = token.changed_at,
-        changed_sequence = token.changed_sequence, scheme = token.scheme,
-        digest_key = token.digest_key, digest = token.digest, binding = token.binding,
-        generation = token.generation, secret_issued_at = token.secret_issued_at,
-        previous_scheme = token.previous_scheme, previous_key = token.previous_key,
-        previous_digest = token.previous_digest, previous_ends_at = token.previous_ends_at,
-        prefix = token.prefix, hint = token.hint,
-        bypasses_two_factor = token.bypasses_two_factor, constraints = token.constraints,
+    UPDATE keyfob.states s SET
+        name = token.name, state = token.state, ended = token.ended, ended_at = token.ended_at,
+        changed_at = token.changed_at, changed_sequence = token.changed_sequence,
         version = token.version
-    WHERE t.number = token.number;
+    WHERE s.number = token.number;
+    IF patch::jsonb - '{name, state, ended, ended_at}'::text[] <> '{}' THEN
+        UPDATE keyfob.tokens t SET
+            note = token.note, scopes = token.scopes, not_before = token.not_before,
+            expires_at = token.expires_at, scheme = token.scheme, digest_key = token.digest_key,
+            digest = token.digest, binding = token.binding, generation = token.generation,
+            secret_issued_at = token.secret_issued_at, previous_scheme = token.previous_scheme,
+            previous_key = token.previous_key, previous_digest = token.previous_digest,
+            previous_ends_at = token.previous_ends_at, prefix = token.prefix, hint = token.hint,
+            bypasses_two_factor = token.bypasses_two_factor, constraints = token.constraints
+        WHERE t.number = token.number;
+    END IF;
     cascaded := '{}';
     IF cascades AND token.state = 2 THEN
         WITH RECURSIVE below AS (
             SELECT t.number, t.id FROM keyfob.tokens t WHERE t.realm = in_realm AND t.parent = of_id
             UNION SELECT c.number, c.id FROM keyfob.tokens c JOIN below b ON c.realm = in_realm AND c.parent = b.id)
-        SELECT array_agg(below.number) INTO minted FROM below;
-        cascaded := keyfob.end_tokens(in_realm, minted, token.ended, token.ended_at);
+        SELECT array_agg(b.number), coalesce(array_agg(b.id), '{}') INTO minted, cascaded
+            FROM below b JOIN keyfob.states s USING (number) WHERE s.state <> 2;
+        PERFORM keyfob.end_tokens(in_realm, minted, token.ended, token.ended_at);
     END IF;
     epoch := keyfob.advance(in_realm, CASE WHEN cascaded = '{}' THEN of_id END, NULL,
         event_token, event_owner, event);
@@ -371,11 +395,11 @@ DECLARE
     these bigint[];
 BEGIN
     PERFORM keyfob.lock_realm(in_realm);
-    SELECT array_agg(t.number) INTO these FROM keyfob.tokens t
+    SELECT array_agg(t.number), coalesce(array_agg(t.id), '{}') INTO these, ids FROM keyfob.records t
         WHERE t.realm = in_realm AND t.state <> 2 AND t.id IS DISTINCT FROM except_id
           AND keyfob.selects(t, of_owner, of_owners, except_owners, of_kind, of_name, of_parent,
               in_states, outlives, expired_at, created_from, created_before);
-    ids := keyfob.end_tokens(in_realm, these, how, at);
+    PERFORM keyfob.end_tokens(in_realm, these, how, at);
     epoch := keyfob.advance(in_realm, NULL, of_owner, event_token, event_owner, event);
     RETURN NEXT;
 END $$;
@@ -405,8 +429,8 @@ BEGIN
             -- Leaving deletion begins the next generation.
             generation = CASE WHEN o.standing = 2 THEN o.generation + 1 ELSE o.generation END;
         IF new_standing = 2 THEN
-            SELECT array_agg(t.number) INTO these FROM keyfob.tokens t
-                WHERE t.realm = in_realm AND t.owner = of_owner AND t.state <> 2;
+            SELECT array_agg(s.number) INTO these FROM keyfob.states s
+                WHERE s.realm = in_realm AND s.owner = of_owner AND s.state <> 2;
             PERFORM keyfob.end_tokens(in_realm, these, how, at);
         END IF;
         outcome := 'done';
@@ -425,11 +449,12 @@ BEGIN
     WITH uses AS (
         SELECT id, sum(many) AS many, max(at) AS at, (array_agg("from" ORDER BY at DESC NULLS LAST, place))[1] AS "from"
         FROM unnest(ids, ats, froms, counts) WITH ORDINALITY AS u (id, at, "from", many, place) GROUP BY id)
-    UPDATE keyfob.tokens t SET
-        last_used_from = CASE WHEN t.last_used_at IS NULL OR u.at > t.last_used_at THEN u."from" ELSE t.last_used_from END,
-        last_used_at = greatest(t.last_used_at, u.at),
-        use_count = t.use_count + u.many
-    FROM uses u WHERE t.realm = in_realm AND t.id = u.id;
+    UPDATE keyfob.states s SET
+        last_used_from = CASE WHEN s.last_used_at IS NULL OR u.at > s.last_used_at THEN u."from" ELSE s.last_used_from END,
+        last_used_at = greatest(s.last_used_at, u.at),
+        use_count = s.use_count + u.many
+    FROM uses u JOIN keyfob.tokens t ON t.realm = in_realm AND t.id = u.id
+    WHERE s.number = t.number;
 END $$;
 
 CREATE FUNCTION keyfob.prune(in_realm text, dead_before bigint, most bigint) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -437,11 +462,15 @@ DECLARE
     pruned bigint;
 BEGIN
     PERFORM keyfob.lock_realm(in_realm);
-    DELETE FROM keyfob.tokens d WHERE d.number IN (
-        SELECT t.number FROM keyfob.tokens t
+    WITH dead AS (
+        SELECT t.number FROM keyfob.records t
         WHERE t.realm = in_realm AND (t.expires_at < dead_before OR (t.state = 2 AND t.ended_at < dead_before))
           AND NOT EXISTS (SELECT FROM keyfob.tokens c WHERE c.realm = in_realm AND c.parent = t.id)
-        ORDER BY t.number LIMIT most);
+        ORDER BY t.number LIMIT most
+    ), states AS (
+        DELETE FROM keyfob.states s USING dead d WHERE s.number = d.number
+    )
+    DELETE FROM keyfob.tokens t USING dead d WHERE t.number = d.number;
     GET DIAGNOSTICS pruned = ROW_COUNT;
     RETURN pruned;
 END $$;

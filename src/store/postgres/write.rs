@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use super::ask::Ask;
 use super::line::Line;
-use super::read::selecting;
+use super::list::selecting;
 use super::rows::Fields;
 use super::trouble::Trouble;
 use crate::core::change::{Change, Presenter};
