@@ -658,7 +658,7 @@ proptest! {
                     let found = block_on(store.find(&Lookup::Id(*id))).unwrap().unwrap();
                     let presented = tokens.rules().format.parse(text.as_bytes()).unwrap();
                     let now = clock.now();
-                    let pure = verify(&presented, &found.record, &found.owner, &access, tokens.rules(), now);
+                    let pure = verify(&presented, &*found.record, &found.owner, &access, tokens.rules(), now);
                     let pure = pure.map(|accepted| accepted.generation).map_err(|error| match error {
                         VerifyError::Refused(refusal) => refusal.code(),
                         VerifyError::UnknownKey(error) => error.code(),

@@ -394,12 +394,12 @@ fn a_row_in_the_place_of_another_opens_nothing() {
         let mut row = rich_row.clone();
         row.id = id;
         let moved = row.clone();
-        service.fate.spoil(Box::new(move |found| found.record = moved.clone()));
+        service.fate.spoil(Box::new(move |found| *found.record = moved.clone()));
         assert!(service.verdict(&poor).is_err());
         // Its digest, too.
         let mut mixed = row;
         mixed.digest = poor_row.digest.clone();
-        service.fate.spoil(Box::new(move |found| found.record = mixed.clone()));
+        service.fate.spoil(Box::new(move |found| *found.record = mixed.clone()));
         assert!(service.verdict(&poor).is_err());
     }
     service.fate.spoil(Box::new(|_| ()));
@@ -1134,7 +1134,7 @@ impl Service {
 
     /// The row as the store has it, whatever stands between.
     fn row(&self, id: TokenId) -> TokenRecord {
-        block_on(self.store.store.find(&Lookup::Id(id))).unwrap().unwrap().record
+        *block_on(self.store.store.find(&Lookup::Id(id))).unwrap().unwrap().record
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn run(scale: Scale) {
 fn open(path: &std::path::Path) -> Connection {
     let raw = Connection::open(path).unwrap();
     raw.pragma_update(None, "synchronous", "FULL").unwrap();
+    raw.pragma_update(None, "cache_size", -8192).unwrap();
     raw.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     raw.busy_timeout(Duration::from_secs(5)).unwrap();
     raw.set_prepared_statement_cache_capacity(64);
@@ -122,6 +123,9 @@ const FIND: &str =
      LEFT JOIN realms r ON r.realm = t.realm
      WHERE t.realm = ?1 AND t.id = ?2";
 
+/// The place of the owner's sequence among the columns of [`FIND`].
+const SEQUENCE: usize = 39;
+
 /// The statements of an insert and of a revocation, each kind in one transaction.
 fn changes(raw: &Connection, runtime: &Runtime, store: &SqliteStore, scale: Scale) {
     let owner = OwnerId::new("writer").unwrap();
@@ -201,7 +205,7 @@ fn raw_insert(raw: &Connection, row: &TokenRecord, template: &[Value], event: &s
     let mut known = prepared(
         "SELECT standing, generation, sequence, changed_at FROM owners WHERE realm = ?1 AND owner = ?2",
     );
-    black_box(known.query(params![realm, owner]).unwrap().next().unwrap());
+    let sequence = 1 + known.query_row([realm, owner], |row| row.get::<_, i64>(2)).unwrap();
     let mut duplicate = prepared(
         "SELECT EXISTS (SELECT 1 FROM tokens WHERE realm = ?1 AND id = ?2)
              OR EXISTS (SELECT 1 FROM tokens WHERE realm = ?1 AND digest = ?3 AND scheme = ?4
@@ -210,7 +214,7 @@ fn raw_insert(raw: &Connection, row: &TokenRecord, template: &[Value], event: &s
     let digest = row.digest.digest.as_bytes();
     let key = params![realm, row.id.as_bytes(), digest, "native", None::<&str>];
     black_box(duplicate.query_row(key, |row| row.get::<_, bool>(0)).unwrap());
-    let sequence = next_sequence(raw, row);
+    next_sequence(raw, row, sequence);
     let mut values = template.to_vec();
     values[0] = Value::Null;
     values[2] = Value::Blob(row.id.as_bytes().to_vec());
@@ -228,8 +232,8 @@ fn raw_revoke(raw: &Connection, row: &TokenRecord, event: &str) {
         rusqlite::Transaction::new_unchecked(raw, TransactionBehavior::Immediate).unwrap();
     let mut find = raw.prepare_cached(FIND).unwrap();
     let key = params![row.realm.as_str(), row.id.as_bytes()];
-    black_box(find.query(key).unwrap().next().unwrap().unwrap().get_ref(0).unwrap());
-    let sequence = next_sequence(raw, row);
+    let sequence = 1 + find.query_row(key, |row| row.get::<_, i64>(SEQUENCE)).unwrap();
+    next_sequence(raw, row, sequence);
     raw.prepare_cached(
         "UPDATE tokens SET state = 2, ended = ?3, ended_at = ?4, changed_at = ?4,
              changed_sequence = ?5, version = version + 1
@@ -248,35 +252,40 @@ fn raw_revoke(raw: &Connection, row: &TokenRecord, event: &str) {
     transaction.commit().unwrap();
 }
 
-fn next_sequence(raw: &Connection, row: &TokenRecord) -> i64 {
+fn next_sequence(raw: &Connection, row: &TokenRecord, sequence: i64) {
     raw.prepare_cached(
-        "INSERT INTO owners VALUES (?1, ?2, 0, 1, 1, NULL)
-         ON CONFLICT DO UPDATE SET sequence = sequence + 1 RETURNING sequence",
+        "INSERT INTO owners VALUES (?1, ?2, 0, 1, ?3, NULL)
+         ON CONFLICT DO UPDATE SET sequence = ?3",
     )
     .unwrap()
-    .query_row(params![row.realm.as_str(), row.owner.as_str()], |row| row.get(0))
-    .unwrap()
+    .execute(params![row.realm.as_str(), row.owner.as_str(), sequence])
+    .unwrap();
 }
 
 fn advance(raw: &Connection, row: &TokenRecord, event: &str) {
     let (realm, owner, id) = (row.realm.as_str(), row.owner.as_str(), row.id.as_bytes());
     let (epoch, sequence): (i64, i64) = raw
-        .prepare_cached(
-            "INSERT INTO realms VALUES (?1, 1, 1)
-             ON CONFLICT DO UPDATE SET epoch = epoch + 1, last_event = last_event + 1
-             RETURNING epoch, last_event",
-        )
+        .prepare_cached("SELECT epoch + 1, last_event + 1 FROM realms WHERE realm = ?1")
         .unwrap()
         .query_row([realm], |row| Ok((row.get(0)?, row.get(1)?)))
         .unwrap();
+    raw.prepare_cached(
+        "INSERT INTO realms VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET epoch = ?2, last_event = ?3",
+    )
+    .unwrap()
+    .execute(params![realm, epoch, sequence])
+    .unwrap();
     raw.prepare_cached("INSERT INTO changes VALUES (?1, ?2, ?3, ?4)")
         .unwrap()
         .execute(params![realm, epoch, id, None::<&str>])
         .unwrap();
-    raw.prepare_cached("DELETE FROM changes WHERE realm = ?1 AND epoch <= ?2")
-        .unwrap()
-        .execute(params![realm, epoch - 10_000])
-        .unwrap();
+    if epoch % 100 == 0 {
+        raw.prepare_cached("DELETE FROM changes WHERE realm = ?1 AND epoch <= ?2")
+            .unwrap()
+            .execute(params![realm, epoch - 10_000])
+            .unwrap();
+    }
     raw.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5)")
         .unwrap()
         .execute(params![realm, sequence, id, owner, event])

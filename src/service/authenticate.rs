@@ -134,7 +134,7 @@ impl<S: Scope> Inner<S> {
                 self.note_refusal(
                     refusal,
                     presented,
-                    found.as_ref().map(|(_, found)| &found.record),
+                    found.as_ref().map(|(_, found)| &*found.record),
                 );
                 return Err(refusal.into());
             }
@@ -157,12 +157,12 @@ impl<S: Scope> Inner<S> {
             return Ok((Err(Refusal::Unknown), None));
         };
         let now = self.clock.now();
-        let verdict = match verify(presented, &found.record, &found.owner, access, &self.rules, now)
-        {
-            Ok(accepted) => Ok(accepted),
-            Err(VerifyError::Refused(refusal)) => Err(refusal),
-            Err(VerifyError::UnknownKey(error)) => return Err(StoreError::unavailable(error)),
-        };
+        let verdict =
+            match verify(presented, &*found.record, &found.owner, access, &self.rules, now) {
+                Ok(accepted) => Ok(accepted),
+                Err(VerifyError::Refused(refusal)) => Err(refusal),
+                Err(VerifyError::UnknownKey(error)) => return Err(StoreError::unavailable(error)),
+            };
         Ok((verdict, Some((ticket, found))))
     }
 
@@ -229,8 +229,8 @@ impl<S: Scope> Inner<S> {
         };
         let now = self.clock.now();
         let verdict =
-            verify_again(&found.record, verified.generation, &found.owner, &self.rules, now);
-        Ok(verdict.map(|()| found.record))
+            verify_again(&*found.record, verified.generation, &found.owner, &self.rules, now);
+        Ok(verdict.map(|()| *found.record))
     }
 
     /// Moves a token over to the current key. If that fails the next use tries again.

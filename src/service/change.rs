@@ -270,7 +270,7 @@ impl<S: Scope> Inner<S> {
     ) -> Result<TokenRecord, ChangeFailure> {
         let found = self.find_intact(&Lookup::Id(id)).await?;
         found
-            .map(|found| found.record)
+            .map(|found| *found.record)
             .filter(|record| self.may_reach(by, &record.owner))
             .ok_or(ChangeFailure::Missing)
     }

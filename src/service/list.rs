@@ -28,7 +28,7 @@ impl<S: Scope> Tokens<S> {
         by: By<'_>,
     ) -> Result<TokenRecord, ChangeFailure> {
         let found = self.inner.find_intact(&Lookup::Number(number)).await?;
-        let record = found.map(|found| found.record);
+        let record = found.map(|found| *found.record);
         record
             .filter(|record| self.inner.may_reach(by, &record.owner))
             .ok_or(ChangeFailure::Missing)

@@ -147,7 +147,7 @@ impl Broken {
     }
 
     async fn row(&self, id: TokenId) -> Option<TokenRecord> {
-        self.inner.find(&Lookup::Id(id)).await.unwrap().map(|found| found.record)
+        self.inner.find(&Lookup::Id(id)).await.unwrap().map(|found| *found.record)
     }
 
     /// A mutation that nobody asked for: it revokes nothing, with an event and an epoch.

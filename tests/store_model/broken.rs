@@ -92,7 +92,7 @@ impl TokenStore for Broken {
 
     async fn find(&self, key: &Lookup) -> Result<Option<Found>, StoreError> {
         let found = self.store.find(key).await?.filter(|found| self.is_there(&found.record));
-        Ok(found.map(|found| Found::new(self.shown(found.record), found.owner, found.epoch)))
+        Ok(found.map(|found| Found::new(self.shown(*found.record), found.owner, found.epoch)))
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {

@@ -198,8 +198,8 @@ pub enum Lookup {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Found {
-    /// The row.
-    pub record: TokenRecord,
+    /// The row. Boxed: it is large, and handed on many times on the way to a verdict.
+    pub record: Box<TokenRecord>,
     /// Its owner's state.
     pub owner: OwnerState,
     /// The last epoch that the snapshot includes.
@@ -209,8 +209,8 @@ pub struct Found {
 impl Found {
     /// A row with its owner's state, both as of `epoch`.
     #[must_use]
-    pub const fn new(record: TokenRecord, owner: OwnerState, epoch: Epoch) -> Self {
-        Self { record, owner, epoch }
+    pub fn new(record: impl Into<Box<TokenRecord>>, owner: OwnerState, epoch: Epoch) -> Self {
+        Self { record: record.into(), owner, epoch }
     }
 
     /// Whether this is the presenting token as the decision saw it, and live at that time: what

@@ -98,7 +98,7 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
 /// Reads the columns of [`COLUMNS`](super::COLUMNS) and then of
 /// [`FOUND_WITH`](super::FOUND_WITH).
 pub(in crate::store) fn found<'r, R: Row<'r>>(row: &mut R) -> Result<Found, R::Error> {
-    let record = token(row)?;
+    let record = Box::new(token(row)?);
     let owner = owner(row)?;
     Ok(Found::new(record, owner, Epoch(given(row.integer()?, "epoch")?)))
 }

@@ -41,9 +41,15 @@ pub(super) fn open(
     connection.pragma_update(None, "foreign_keys", "ON")?;
     // What a sort or a savepoint sets aside stays in memory: tokens lie in no file but one.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
+
+/// In KiB, as SQLite writes it: enough for the inner pages of ten million tokens. Not more: where an
+/// insert moved pages of an index, SQLite looks through its whole cache when it commits, which takes
+/// 0.3 ms at 64 MiB.
+const CACHE: i64 = -8192;
 
 /// Gives a connection to a file of this program's version the view that tokens are read from.
 ///

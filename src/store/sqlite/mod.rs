@@ -1,9 +1,10 @@
 //! Tokens in a SQLite file.
 //!
-//! Changes go through one thread that commits those that come together in one transaction, each
-//! in a savepoint of its own. Point reads run where they are asked, since a row that is in the
+//! Changes go through one thread that commits those that come together in one transaction; one that
+//! fails undoes none of the others. Point reads run where they are asked, since a row that is in the
 //! page cache is read in less time than it takes to ask another thread; lists run on threads of
-//! their own. Several processes may use one file.
+//! their own. Several processes may use one file. A connection caches up to 8 MiB; there are as many
+//! as ever read at once, up to sixteen, and one that writes.
 //!
 //! The file is written ahead of, in a log: who reads sees the last commit and waits for nobody who
 //! writes, however long that takes. Who writes waits for others who do, for a few seconds; then the
@@ -68,7 +69,7 @@ impl SqliteStore {
         connection::migrate(&mut connection, STEPS)?;
         let connection = connection::with_found(connection)?;
         connection
-            .pragma_update(None, "cache_size", WRITERS_CACHE)
+            .pragma_update(None, "cache_spill", UNWRITTEN_PAGES)
             .map_err(StoreError::unavailable)?;
         let writer = Writer::start(connection, PATIENCE).map_err(StoreError::unavailable)?;
         let questions = Readers::start().map_err(StoreError::unavailable)?;
@@ -213,9 +214,9 @@ impl TokenStore for SqliteStore {
 /// begun by then is never made.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// In KiB, as SQLite writes it: a revocation of a hundred thousand tokens stays in memory until it
-/// is committed, where two megabytes would write many pages several times. It is taken as needed.
-const WRITERS_CACHE: i64 = -65_536;
+/// So many pages that a change has written, 64 MiB, wait for its commit in memory, whatever the
+/// cache: when a hundred thousand tokens are revoked, many are written again and again.
+const UNWRITTEN_PAGES: i64 = 16_384;
 
 /// How long a question waits. Another process's change stops no reader: only its closing or mending
 /// the file does, and then the thread that asks, which may be one of a runtime's, is not held up.

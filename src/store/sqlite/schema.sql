@@ -11,7 +11,8 @@ CREATE TABLE realms (
 CREATE TABLE owners (
     realm      TEXT    NOT NULL,
     owner      TEXT    NOT NULL,
-    standing   INTEGER NOT NULL CHECK (standing IN (0, 1, 2)),
+    -- Not `IN (0, 1, 2)`: SQLite makes a table of a list of three, anew for each row.
+    standing   INTEGER NOT NULL CHECK (standing BETWEEN 0 AND 2),
     -- Generation 0 would be an owner that tokens can be bound to before it exists.
     generation INTEGER NOT NULL CHECK (generation >= 1),
     sequence   INTEGER NOT NULL CHECK (sequence >= 0),
@@ -33,7 +34,7 @@ CREATE TABLE tokens (
     name                TEXT    NOT NULL,
     note                TEXT    NOT NULL,
     scopes              TEXT    NOT NULL,
-    state               INTEGER NOT NULL CHECK (state IN (0, 1, 2)),
+    state               INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),
     ended               TEXT,
     ended_at            INTEGER,
     not_before          INTEGER,

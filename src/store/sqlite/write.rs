@@ -1,4 +1,4 @@
-//! Changes, each inside a savepoint of the writer's transaction.
+//! Changes, each inside the writer's transaction.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, named_params, params, params_from_iter};
@@ -72,7 +72,7 @@ impl Writing<'_> {
         if self.is_duplicate(&record)? {
             return Ok(Inserted::Duplicate);
         }
-        record.changed_sequence = self.next_sequence(&record.owner)?;
+        record.changed_sequence = self.next_sequence(&record.owner, &state)?;
         record.version = 1;
         self.put(columns::of_token(&record)?)?;
         record.number = given(Some(self.connection.last_insert_rowid()), "number")?;
@@ -92,15 +92,15 @@ impl Writing<'_> {
         };
         let mut record = found.record;
         if let State::Revoked(_) = record.state {
-            return Ok(Applied::Revoked(Box::new(record)));
+            return Ok(Applied::Revoked(record));
         }
         if change.expects.is_some_and(|version| version != record.version) {
-            return Ok(Applied::Conflict(Box::new(record)));
+            return Ok(Applied::Conflict(record));
         }
         if !self.is_presented(change.presenter, change.event.at)? {
             return Ok(Applied::PresenterChanged);
         }
-        self.replace(&mut record, change)?;
+        self.replace(&mut record, &found.owner, change)?;
         let mut cascaded = Vec::new();
         if let (true, Some(State::Revoked(end))) = (change.cascade, &change.patch.state) {
             cascaded = self.revoke_descendants(change.token, end)?;
@@ -108,7 +108,7 @@ impl Writing<'_> {
         let touched =
             if cascaded.is_empty() { Touched::Token(change.token) } else { Touched::Everything };
         let epoch = self.advance(&touched, &change.event)?;
-        Ok(Applied::Done { record: Box::new(record), epoch, cascaded })
+        Ok(Applied::Done { record, epoch, cascaded })
     }
 
     pub(super) fn revoke_all(&self, revocation: &MassRevocation) -> Result<Revoked, Trouble> {
@@ -218,11 +218,16 @@ impl Writing<'_> {
 
     /// Makes a row its next version, and writes what the change sets: indexes of other columns stay
     /// as they are.
-    fn replace(&self, record: &mut TokenRecord, change: &Change) -> Result<(), Trouble> {
+    fn replace(
+        &self,
+        record: &mut TokenRecord,
+        owner: &OwnerState,
+        change: &Change,
+    ) -> Result<(), Trouble> {
         let before = signed(record.version)?;
         change.patch.apply(record, change.event.at);
         record.version = record.version.saturating_add(1);
-        record.changed_sequence = self.next_sequence(&record.owner)?;
+        record.changed_sequence = self.next_sequence(&record.owner, owner)?;
         let mut columns = columns::of_patch(&change.patch)?;
         columns.extend([
             ("changed_at", micros(record.changed_at).into()),
@@ -241,13 +246,19 @@ impl Writing<'_> {
         if written == 1 { Ok(()) } else { Err(Trouble::Corrupt("version")) }
     }
 
-    fn next_sequence(&self, owner: &OwnerId) -> Result<u64, Trouble> {
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO owners VALUES (?1, ?2, 0, 1, 1, NULL)
-             ON CONFLICT DO UPDATE SET sequence = sequence + 1 RETURNING sequence",
-        )?;
-        let key = params![self.realm.as_str(), owner.as_str()];
-        Ok(given(statement.query_row(key, |row| row.get(0))?, "sequence")?)
+    /// Counts one more change of the owner, whose state was read in this transaction.
+    ///
+    /// Here and below a number is read and then written, and nobody else can write between: with
+    /// `RETURNING` SQLite would make a table of its own for the one row that comes back.
+    fn next_sequence(&self, owner: &OwnerId, state: &OwnerState) -> Result<u64, Trouble> {
+        let sequence = state.sequence.saturating_add(1);
+        self.connection
+            .prepare_cached(
+                "INSERT INTO owners VALUES (?1, ?2, 0, 1, ?3, NULL)
+                 ON CONFLICT DO UPDATE SET sequence = ?3",
+            )?
+            .execute(params![self.realm.as_str(), owner.as_str(), signed(sequence)?])?;
+        Ok(sequence)
     }
 
     fn put_owner(&self, owner: &OwnerId, state: &OwnerState) -> Result<(), Trouble> {
@@ -268,25 +279,34 @@ impl Writing<'_> {
     }
 
     fn advance(&self, touched: &Touched, event: &Event) -> Result<Epoch, Trouble> {
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO realms VALUES (?1, 1, 1)
-             ON CONFLICT DO UPDATE SET epoch = epoch + 1, last_event = last_event + 1
-             RETURNING epoch, last_event",
-        )?;
-        let (epoch, sequence): (i64, i64) =
-            statement.query_row([self.realm.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let realm = self.realm.as_str();
+        let before = self
+            .connection
+            .prepare_cached("SELECT epoch, last_event FROM realms WHERE realm = ?1")?
+            .query_row([realm], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+            .optional()?;
+        let (epoch, sequence) = before.unwrap_or_default();
+        let (epoch, sequence) = (epoch.saturating_add(1), sequence.saturating_add(1));
+        self.connection
+            .prepare_cached(
+                "INSERT INTO realms VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET epoch = ?2, last_event = ?3",
+            )?
+            .execute(params![realm, epoch, sequence])?;
         let (token, owner) = match touched {
             Touched::Everything => (None, None),
             Touched::Owner(owner) => (None, Some(owner.as_str())),
             Touched::Token(token) => (Some(*token.as_bytes()), None),
         };
-        let realm = self.realm.as_str();
         self.connection
             .prepare_cached("INSERT INTO changes VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![realm, epoch, token, owner])?;
-        self.connection
-            .prepare_cached("DELETE FROM changes WHERE realm = ?1 AND epoch <= ?2")?
-            .execute(params![realm, epoch.saturating_sub(REMEMBERED_CHANGES)])?;
+        // By the hundred, since looking costs as much as one more row.
+        if epoch.wrapping_rem(100) == 0 {
+            self.connection
+                .prepare_cached("DELETE FROM changes WHERE realm = ?1 AND epoch <= ?2")?
+                .execute(params![realm, epoch.saturating_sub(REMEMBERED_CHANGES)])?;
+        }
         let token = event.token.as_ref().map(|token| *token.as_bytes());
         let owner = event.owner.as_ref().map(OwnerId::as_str);
         self.connection

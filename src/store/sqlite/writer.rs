@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::rows::Trouble;
 use crate::ports::store::StoreError;
 
-/// What a job does inside its savepoint; it keeps its own result and sends it after the commit.
+/// What a job does; it keeps its own result and sends it after the commit. It may be run twice.
 type Run = Box<dyn FnMut(&Connection) -> Result<(), Trouble> + Send>;
 /// Tells the caller how it ended: `None` means committed.
 type Tell = Box<dyn FnOnce(Option<StoreError>) + Send>;
@@ -92,7 +92,7 @@ fn write(mut connection: Connection, queue: &Receiver<Job>) {
     }
 }
 
-/// Runs each job in a savepoint of its own; if the transaction as a whole fails, all have failed.
+/// Makes all that was asked for in one transaction; if that as a whole fails, all have failed.
 ///
 /// Returns the jobs that wait on, when another process was writing for as long as the first of
 /// them could wait.
@@ -106,9 +106,13 @@ fn commit(connection: &mut Connection, batch: Vec<Job>) -> Vec<Job> {
     let Some(patience) = batch.iter().map(|job| job.ends_at.duration_since(now)).min() else {
         return batch;
     };
-    let ended = match begin(connection, patience) {
-        Ok(transaction) => run(transaction, &mut batch),
-        // None of it was run: whoever has time left tries again, in a while if it was told early.
+    let mut ended = begin(connection, patience).map(|all| together(all, &mut batch));
+    if let Ok(None) = ended {
+        ended = begin(connection, patience).map(|all| Some(apart(all, &mut batch)));
+    }
+    let ended = match ended {
+        Ok(ended) => ended.unwrap_or(Err(Failure::RolledBack)),
+        // None of it was made: whoever has time left tries again, in a while if it was told early.
         Err(error) if is_busy(&error) => {
             thread::park_timeout(PAUSE);
             return batch;
@@ -136,16 +140,27 @@ fn begin(connection: &mut Connection, patience: Duration) -> rusqlite::Result<Tr
 }
 
 /// What each job failed with, if it did, once all others are committed.
-fn run(
-    mut transaction: Transaction<'_>,
-    batch: &mut [Job],
-) -> Result<Vec<Option<Trouble>>, Failure> {
+type Refused = Vec<Option<Trouble>>;
+
+/// Makes and commits all jobs, or none if one of them fails. Nearly none ever does, and a savepoint
+/// for each would keep a copy of every page that it touches.
+fn together(transaction: Transaction<'_>, batch: &mut [Job]) -> Option<Result<Refused, Failure>> {
+    for job in &mut *batch {
+        make(job, &transaction).ok()?;
+        if transaction.is_autocommit() {
+            return None;
+        }
+    }
+    let refused = batch.iter().map(|_| None).collect();
+    Some(transaction.commit().map(|()| refused).map_err(Failure::Unknown))
+}
+
+/// Makes each job in a savepoint of its own, and commits those that did not fail.
+fn apart(mut transaction: Transaction<'_>, batch: &mut [Job]) -> Result<Refused, Failure> {
     let mut refused = Vec::with_capacity(batch.len());
     for job in batch {
         let mut savepoint = transaction.savepoint().map_err(Failure::Nothing)?;
-        // A fault in one change must not end the thread on which all later ones depend.
-        let made = catch_unwind(AssertUnwindSafe(|| (job.run)(&savepoint)))
-            .unwrap_or(Err(Trouble::Panicked));
+        let made = make(job, &savepoint);
         if made.is_err() {
             savepoint.rollback().map_err(Failure::Nothing)?;
         }
@@ -159,6 +174,11 @@ fn run(
     }
     transaction.commit().map_err(Failure::Unknown)?;
     Ok(refused)
+}
+
+/// A fault in one change must not end the thread on which all later ones depend.
+fn make(job: &mut Job, connection: &Connection) -> Result<(), Trouble> {
+    catch_unwind(AssertUnwindSafe(|| (job.run)(connection))).unwrap_or(Err(Trouble::Panicked))
 }
 
 /// Writes over what a failed commit left behind it in the log.

@@ -142,7 +142,7 @@ impl Subject<'_> {
 
     #[track_caller]
     pub(super) fn row(&self, id: TokenId) -> TokenRecord {
-        self.found(id).record
+        *self.found(id).record
     }
 
     #[track_caller]

@@ -99,3 +99,28 @@ fn a_panic_undoes_its_own_change_and_no_other() {
     }
     assert_eq!(count(&path), 3);
 }
+
+#[test]
+fn a_change_that_fails_undoes_none_of_those_it_waited_with() {
+    let (_folder, path, writer) = writer(Duration::from_secs(60));
+    let other = holding(&path);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut asked: Vec<_> = (0..9)
+        .map(|n| {
+            Box::pin(writer.run(move |connection| {
+                add(connection)?;
+                if n % 3 == 1 { Err(Trouble::Corrupt("made by the test")) } else { Ok(()) }
+            }))
+        })
+        .collect();
+    for job in &mut asked {
+        assert!(job.as_mut().poll(&mut context).is_pending());
+    }
+    other.execute_batch("COMMIT").unwrap();
+    for (n, job) in asked.into_iter().enumerate() {
+        let ended = block_on(job);
+        assert_eq!(matches!(ended, Err(StoreError::Corrupt(_))), n % 3 == 1, "{ended:?}");
+        assert!(ended.is_ok() || n % 3 == 1, "{ended:?}");
+    }
+    assert_eq!(count(&path), 6);
+}
