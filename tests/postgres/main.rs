@@ -20,6 +20,7 @@ mod cluster;
 mod faults;
 mod laws;
 mod load;
+mod plans;
 #[path = "../common/pooler.rs"]
 mod pooler;
 #[path = "../common/proxy.rs"]
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         starts::trials,
         settings::trials,
         at_rest::trials,
+        plans::trials,
     ]
     .into_iter()
     .flat_map(|trials| trials())

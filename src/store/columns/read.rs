@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 
 use super::Damaged;
+use crate::core::constraints::Constraints;
 use crate::core::digest::{Digest, DigestScheme, StoredDigest};
 use crate::core::id::{KeyId, TokenId};
 use crate::core::owner::{OwnerStanding, OwnerState};
+use crate::core::scope::Grant;
 use crate::core::token::{Ended, Expiry, Previous, State, TokenRecord, Usage, Validity};
 use crate::ports::store::{Epoch, Found};
 
@@ -35,7 +37,10 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
     let prefix = required(row.text()?, "prefix")?.into();
     let name = word(row.text()?, "name")?;
     let note = word(row.text()?, "note")?;
-    let grant = json(row.text()?, "scopes")?;
+    let grant = match row.text()? {
+        Some(FULL) => Grant::Full,
+        other => json(other, "scopes")?,
+    };
     let state = state(row.integer()?, row.text()?)?;
     let not_before = instant(row.integer()?)?;
     let expires_at = instant(row.integer()?)?;
@@ -58,7 +63,10 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
         Some(1) => true,
         _ => return Err(Damaged("bypasses_two_factor").into()),
     };
-    let constraints = json(row.text()?, "constraints")?;
+    let constraints = match row.text()? {
+        Some(UNCONSTRAINED) => Constraints::default(),
+        other => json(other, "constraints")?,
+    };
     let hint = required(row.text()?, "hint")?.into();
     let last_used_at = instant(row.integer()?)?;
     let last_used_from: Option<IpAddr> =
@@ -94,6 +102,10 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
         version: given(row.integer()?, "version")?,
     })
 }
+
+/// What most rows hold, which is known without being parsed.
+const FULL: &str = r#""full""#;
+const UNCONSTRAINED: &str = r#"{"addresses":[]}"#;
 
 /// Reads the columns of [`COLUMNS`](super::COLUMNS) and then of
 /// [`FOUND_WITH`](super::FOUND_WITH).
@@ -190,4 +202,17 @@ pub(in crate::store) fn json<T: DeserializeOwned>(
     column: &'static str,
 ) -> Result<T, Damaged> {
     serde_json::from_str(required(value, column)?).map_err(|_| Damaged(column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::ScopeName;
+    use crate::store::columns::written;
+
+    #[test]
+    fn the_usual_texts_are_those_that_are_written() {
+        assert_eq!(written(&Grant::<ScopeName>::Full).unwrap(), FULL);
+        assert_eq!(written(&Constraints::default()).unwrap(), UNCONSTRAINED);
+    }
 }
