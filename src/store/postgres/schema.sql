@@ -257,8 +257,9 @@ CREATE FUNCTION keyfob.insert_token(
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    token keyfob.tokens := jsonb_populate_record(NULL::keyfob.tokens, new_row::jsonb);
-    life keyfob.states := jsonb_populate_record(NULL::keyfob.states, new_row::jsonb);
+    columns jsonb := new_row::jsonb;
+    token keyfob.tokens := jsonb_populate_record(NULL::keyfob.tokens, columns);
+    life keyfob.states := jsonb_populate_record(NULL::keyfob.states, columns);
     is_active boolean;
     live bigint;
 BEGIN

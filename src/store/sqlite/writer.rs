@@ -103,15 +103,11 @@ fn commit(connection: &mut Connection, batch: Vec<Job>) -> Vec<Job> {
     for job in late {
         (job.tell)(Some(StoreError::unavailable("others were writing for too long")));
     }
-    let Some(patience) = batch.iter().map(|job| job.ends_at.duration_since(now)).min() else {
+    let Some(until) = batch.iter().map(|job| job.ends_at).min() else {
         return batch;
     };
-    let mut ended = begin(connection, patience).map(|all| together(all, &mut batch));
-    if let Ok(None) = ended {
-        ended = begin(connection, patience).map(|all| Some(apart(all, &mut batch)));
-    }
-    let ended = match ended {
-        Ok(ended) => ended.unwrap_or(Err(Failure::RolledBack)),
+    let ended = match make_all(connection, until, &mut batch) {
+        Ok(ended) => ended,
         // None of it was made: whoever has time left tries again, in a while if it was told early.
         Err(error) if is_busy(&error) => {
             thread::park_timeout(PAUSE);
@@ -134,8 +130,22 @@ fn commit(connection: &mut Connection, batch: Vec<Job>) -> Vec<Job> {
     Vec::new()
 }
 
-fn begin(connection: &mut Connection, patience: Duration) -> rusqlite::Result<Transaction<'_>> {
-    connection.busy_timeout(patience)?;
+/// What came of the jobs, or why they could not be begun.
+fn make_all(
+    connection: &mut Connection,
+    until: Instant,
+    batch: &mut [Job],
+) -> rusqlite::Result<Result<Refused, Failure>> {
+    let ended = together(begin(connection, until)?, batch);
+    if let Some(ended) = ended {
+        return Ok(ended);
+    }
+    Ok(apart(begin(connection, until)?, batch))
+}
+
+/// Begins to write, having waited for another process until then at the latest.
+fn begin(connection: &mut Connection, until: Instant) -> rusqlite::Result<Transaction<'_>> {
+    connection.busy_timeout(until.saturating_duration_since(now()))?;
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
