@@ -30,6 +30,7 @@ use keyfob::core::change::Presenter;
 use keyfob::core::constraints::Constraints;
 use keyfob::core::digest::{DigestScheme, KeyTooShort, StoredDigest};
 use keyfob::core::error::{PublicRefusal, VerifyError};
+use keyfob::core::freshness::{Freshness, Reading};
 use keyfob::core::issue::{Caller, issue};
 use keyfob::core::owner::{OwnerStanding, OwnerState};
 use keyfob::core::rotation::{rehash, rotate};
@@ -227,6 +228,11 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let page = block_on(scene.store.query(&Query::new(Filter::default(), 100))).unwrap();
     let events = block_on(scene.store.events(&EventQuery::after(0, 1000))).unwrap();
     let invalidations = block_on(scene.store.invalidations(Epoch(0))).unwrap();
+    let mut freshness = Freshness::new(Duration::from_secs(2), Duration::ZERO);
+    let reading = Reading { steady_nanos: 0, date_micros: 0 };
+    freshness.registered(reading, Duration::from_secs(1));
+    let poll = freshness.poll(reading);
+    let effects = freshness.answered(poll, reading, &invalidations);
     let revocation = MassRevocation::new(
         Filter::of_owner(owner.clone()),
         ended.clone(),
@@ -290,6 +296,9 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "core::digest::StoredDigest" Debug =>
             [&record.digest, &StoredDigest::new(DigestScheme::Text, None, record.digest.digest)];
         "core::digest::UnknownKey" Debug Display => [&unknown_key];
+        "core::epoch::Epoch" Debug => [Epoch(1)];
+        "core::epoch::Invalidations" Debug => [&invalidations];
+        "core::epoch::Touched" Debug => [Touched::Token(id)];
         "core::error::IssueError" Debug Display => [IssueError::NeverForbidden, IssueError::Randomness];
         "core::error::LifecycleError" Debug Display =>
             [keyfob::core::error::LifecycleError::Wider { field: "scopes" }];
@@ -315,6 +324,12 @@ fn shown(scene: &Scene) -> Vec<Shown> {
             rules.format.parse(&text.as_bytes()[..70]).unwrap_err(),
         ];
         "core::format::PresentedToken" Debug => [presented];
+        "core::freshness::Effect" Debug => &effects;
+        "core::freshness::Freshness" Debug => [&freshness];
+        "core::freshness::Lease" Debug => [freshness.lease()];
+        "core::freshness::Poll" Debug => [poll];
+        "core::freshness::Reading" Debug => [reading];
+        "core::freshness::Ticket" Debug => [freshness.ticket()];
         "core::id::IdempotencyKey" Debug Display Serialize => [IdempotencyKey::new("once").unwrap()];
         "core::id::InvalidName" Debug Display => [invalid_name, Kind::new(text.to_uppercase()).unwrap_err()];
         "core::id::KeyId" Debug Display Serialize => [scene.key.id()];
@@ -392,7 +407,6 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "ports::mailer::Mail" Debug => [Mail::new("alice@example.org", "Your code", password.clone().into())];
         "ports::mailer::MailError" Debug Display => [MailError("down".into())];
         "ports::sealer::SealError" Debug Display => [SealError];
-        "ports::store::Epoch" Debug => [Epoch(1)];
         "ports::store::Found" Debug => [&found];
         "ports::store::Lookup" Debug => [&lookup, &Lookup::Id(id)];
         "ports::store::StoreError" Debug Display => [missing(), StoreError::Corrupt(format!("token {id}"))];
@@ -403,14 +417,12 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "ports::store::change::EventQuery" Debug => [EventQuery::after(0, 1)];
         "ports::store::change::Insert" Debug => [Insert::new(record.clone(), events[0].event.clone())];
         "ports::store::change::Inserted" Debug => [Inserted::Stored(Box::new(record.clone()), Epoch(1))];
-        "ports::store::change::Invalidations" Debug => [invalidations];
         "ports::store::change::MassRevocation" Debug => [&revocation];
         "ports::store::change::OwnerChange" Debug => [owner_change];
         "ports::store::change::OwnerChanged" Debug => [owner_changed];
         "ports::store::change::OwnerSet" Debug => [owner_set];
         "ports::store::change::Revoked" Debug => [revoked];
         "ports::store::change::StoredEvent" Debug => events.iter().collect::<Vec<_>>();
-        "ports::store::change::Touched" Debug => [Touched::Token(id)];
         "ports::store::change::Use" Debug => [Use { token: id, usage: record.usage }];
         "ports::store::query::Cursor" Debug => [page.next.clone().unwrap_or_else(|| Cursor("none".into()))];
         "ports::store::query::Filter" Debug => [&revocation.filter];

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Epoch;
 use crate::core::change::Presenter;
+use crate::core::epoch::Epoch;
 use crate::core::event::Event;
 use crate::core::id::{IdempotencyKey, OwnerId, TokenId};
 use crate::core::owner::{OwnerStanding, OwnerState};
@@ -194,43 +194,6 @@ impl OwnerChanged {
     pub const fn new(state: OwnerState, epoch: Epoch, changed: bool) -> Self {
         Self { state, epoch, changed }
     }
-}
-
-/// What changed after an epoch.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Invalidations {
-    /// The last epoch that the snapshot includes.
-    pub epoch: Epoch,
-    /// What changed, in order; `None` when the store no longer remembers all of it, so that
-    /// everything must be taken as changed.
-    pub changes: Option<Vec<(Epoch, Touched)>>,
-    /// The store's own time, if it has a clock of its own.
-    pub now: Option<DateTime<Utc>>,
-}
-
-impl Invalidations {
-    /// The changes up to `epoch`.
-    #[must_use]
-    pub const fn new(
-        epoch: Epoch,
-        changes: Option<Vec<(Epoch, Touched)>>,
-        now: Option<DateTime<Utc>>,
-    ) -> Self {
-        Self { epoch, changes, now }
-    }
-}
-
-/// What a change touched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "every index must know what each invalidates")]
-pub enum Touched {
-    /// So many that a list of them would be no help.
-    Everything,
-    /// All tokens of this owner.
-    Owner(OwnerId),
-    /// This token.
-    Token(TokenId),
 }
 
 /// Which events.

@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 pub use self::change::{
-    Applied, EventQuery, Insert, Inserted, Invalidations, MassRevocation, OwnerChange,
-    OwnerChanged, OwnerSet, Revoked, StoredEvent, Touched, Use,
+    Applied, EventQuery, Insert, Inserted, MassRevocation, OwnerChange, OwnerChanged, OwnerSet,
+    Revoked, StoredEvent, Use,
 };
 pub use self::query::{Cursor, Filter, Order, Page, Query, Start, StateName};
 use crate::core::change::{Change, Presenter};
 use crate::core::digest::{Digest, DigestScheme};
+pub use crate::core::epoch::{Epoch, Invalidations, Touched};
 use crate::core::id::{KeyId, OwnerId, RealmId, TokenId};
 use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::{Expiry, State, TokenRecord};
@@ -169,11 +170,6 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`].
     async fn prune(&self, dead_before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
 }
-
-/// Counts the changes of a store. A greater one is later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "it is a number")]
-pub struct Epoch(pub u64);
 
 /// How to find one token.
 #[derive(Clone, Debug)]

@@ -1,0 +1,329 @@
+//! Whether what was read from a store may still be used: the machine behind the revocation bound.
+//!
+//! Whoever remembers what it read asks the store every now and then what changed. From before the
+//! question was sent, and for one bound, it may use what it remembers and the answer did not touch.
+//! This is that reasoning and nothing else: what happened goes in, what is to be done comes out, and
+//! time is an argument. The guide's page on revocation has the proof.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::epoch::{Epoch, Invalidations, Touched};
+use super::id::{OwnerId, TokenId};
+
+/// What a node knows of how fresh its memory is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Freshness {
+    lease_nanos: u64,
+    remembered: usize,
+    /// Everything up to this epoch has been forgotten; `None` before the first answer.
+    applied: Option<Epoch>,
+    /// What was touched lately, by epoch.
+    ring: VecDeque<(Epoch, Touched)>,
+    /// What was touched up to this epoch may be missing in the ring.
+    floor: Epoch,
+    /// Changes of this node that no answer has told of yet, and that it has applied.
+    own: BTreeSet<Epoch>,
+    /// How often the store's history turned out to be another one.
+    history: u64,
+    /// Until when the node is registered, so that a fence waits for it.
+    registered_until: u64,
+    lease: Lease,
+    /// The latest time that the store ever told.
+    held_micros: i64,
+}
+
+/// What a node's clocks show at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "two clocks")]
+pub struct Reading {
+    /// Nanoseconds since some fixed instant; never goes back, but may stand still while the machine
+    /// is suspended.
+    pub steady_nanos: u64,
+    /// Microseconds since 1970 by the node's own date, which may be set.
+    pub date_micros: i64,
+}
+
+/// Until when what is remembered may be used, and what time it is meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Lease {
+    /// The steady clock's reading at which it is over.
+    pub until_nanos: u64,
+    /// How far the node's date was ahead of its steady clock.
+    pub date_ahead_micros: i64,
+    /// How far the store's time is ahead of the steady clock, at the most.
+    pub time_ahead_micros: i64,
+}
+
+impl Lease {
+    /// Whether it still holds. A suspended machine's steady clock stands still, so that the two
+    /// clocks must also agree on how much time has passed.
+    #[inline]
+    #[must_use]
+    pub const fn holds(&self, at: Reading) -> bool {
+        let apart = at.date_micros.saturating_sub(micros(at.steady_nanos));
+        at.steady_nanos < self.until_nanos
+            && apart.abs_diff(self.date_ahead_micros) <= CLOCKS_AGREE_MICROS
+    }
+
+    /// The store's time at that moment, in microseconds since 1970: never less than it is.
+    #[inline]
+    #[must_use]
+    pub const fn time_micros(&self, at: Reading) -> i64 {
+        micros(at.steady_nanos).saturating_add(self.time_ahead_micros)
+    }
+}
+
+const fn micros(nanos: u64) -> i64 {
+    // A quotient by 1000 fits.
+    (nanos / 1000).cast_signed()
+}
+
+/// A question that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a question that is not asked brings no lease"]
+pub struct Poll {
+    since: Option<Epoch>,
+    begun: Reading,
+    history: u64,
+}
+
+impl Poll {
+    /// Which epoch to ask from: at first one to come, since only the last one's number is of use.
+    #[must_use]
+    pub fn since(&self) -> Epoch {
+        self.since.unwrap_or(Epoch(u64::MAX))
+    }
+}
+
+/// When a reader began to read. What the store was then may be another history by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    history: u64,
+}
+
+/// What is to be done, in this order, one before the next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Forget what is remembered of this.
+    Forget(Touched),
+    /// From now on what is remembered may be used under this lease.
+    Publish(Lease),
+    /// The store has lost changes that it had acknowledged: tell whoever operates it.
+    HistoryLost {
+        /// What this node has seen.
+        seen: Epoch,
+        /// What the store has now.
+        now: Epoch,
+    },
+}
+
+impl Freshness {
+    /// A node that knows nothing. What it remembers is usable for `bound`, less what the clocks may
+    /// be wrong by: a thousandth, and one `tick` by which a coarse reading may lag.
+    #[must_use]
+    pub fn new(bound: Duration, tick: Duration) -> Self {
+        Self {
+            lease_nanos: nanos(at_least(bound).saturating_sub(tick)),
+            remembered: REMEMBERED,
+            applied: None,
+            ring: VecDeque::new(),
+            floor: Epoch(0),
+            own: BTreeSet::new(),
+            history: 0,
+            registered_until: 0,
+            lease: Lease::default(),
+            held_micros: i64::MIN,
+        }
+    }
+
+    /// The same, which remembers what so many changes touched. A reader that is out while more are
+    /// made has read in vain.
+    #[must_use]
+    pub const fn remembering(mut self, changes: usize) -> Self {
+        self.remembered = changes;
+        self
+    }
+
+    /// Everything up to this epoch has been forgotten where it was touched.
+    #[must_use]
+    pub const fn applied(&self) -> Option<Epoch> {
+        self.applied
+    }
+
+    /// The lease that was published last.
+    #[must_use]
+    pub const fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    /// The store knows of this node for so long, counted from before it was told.
+    pub fn registered(&mut self, begun: Reading, lasts: Duration) {
+        let until = begun.steady_nanos.saturating_add(nanos(at_least(lasts)));
+        self.registered_until = self.registered_until.max(until);
+    }
+
+    /// Whether the node must be registered again: its time is over, or more than half over.
+    #[must_use]
+    pub fn must_register(&self, at: Reading, lasts: Duration) -> bool {
+        self.registered_until.saturating_sub(at.steady_nanos) < nanos(lasts) / 2
+    }
+
+    /// Begins to ask the store what changed. `at` must be read before the question is sent.
+    pub const fn poll(&self, at: Reading) -> Poll {
+        Poll { since: self.applied, begun: at, history: self.history }
+    }
+
+    /// The store has answered. Answers may come in another order than they were asked for.
+    pub fn answered(&mut self, poll: Poll, at: Reading, answer: &Invalidations) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if poll.history != self.history {
+            return effects;
+        }
+        match poll.since {
+            Some(seen) if answer.epoch < seen => {
+                self.history = self.history.saturating_add(1);
+                self.applied = None;
+                self.floor = Epoch(0);
+                self.ring.clear();
+                self.own.clear();
+                effects.push(self.start_at(answer.epoch));
+                effects.push(Effect::HistoryLost { seen, now: answer.epoch });
+            }
+            Some(seen) => match &answer.changes {
+                Some(changes) if are_whole(changes, seen, answer.epoch) => {
+                    effects.extend(self.apply(changes, answer.epoch));
+                }
+                // It no longer remembers, or an epoch is missing, which a store must not do.
+                _ => effects.push(self.start_at(answer.epoch)),
+            },
+            None => effects.push(self.start_at(answer.epoch)),
+        }
+        let told = answer.now.map_or(poll.begun.date_micros, |now| now.timestamp_micros());
+        self.held_micros = self.held_micros.max(told);
+        let lease = self.lease_from(poll, self.held_micros);
+        let is_later = poll.begun.steady_nanos.saturating_add(self.lease_nanos)
+            >= self.lease.until_nanos
+            || !self.lease.holds(at);
+        if lease.holds(at) && is_later {
+            self.lease = lease;
+            effects.push(Effect::Publish(lease));
+        }
+        effects
+    }
+
+    /// This node has made a change, which is visible with that epoch. What it touched must be
+    /// forgotten before its maker is told that it was made.
+    pub fn changed(&mut self, epoch: Epoch, touched: impl IntoIterator<Item = Touched>) {
+        for one in touched {
+            self.remember(epoch, one);
+        }
+        if self.applied.is_some_and(|applied| epoch > applied) {
+            self.own.insert(epoch);
+        }
+    }
+
+    /// To be taken before the store is asked for what [`Freshness::may_keep`] is asked about.
+    #[must_use]
+    pub const fn ticket(&self) -> Ticket {
+        Ticket { history: self.history }
+    }
+
+    /// Whether what was read of a token, in a snapshot with this epoch, may be remembered: whether
+    /// nothing has touched the token since.
+    #[must_use]
+    pub fn may_keep(&self, ticket: Ticket, read: Epoch, token: TokenId, owner: &OwnerId) -> bool {
+        ticket.history == self.history
+            && self.applied.is_some()
+            && read >= self.floor
+            && self
+                .ring
+                .iter()
+                .rev()
+                .take_while(|(epoch, _)| *epoch > read)
+                .all(|(_, touched)| !touched.covers(token, owner))
+    }
+
+    fn apply(&mut self, changes: &[(Epoch, Touched)], now: Epoch) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        // Another answer may have told of some of it already.
+        let applied = self.applied.unwrap_or_default();
+        for (epoch, touched) in changes.iter().filter(|(epoch, _)| *epoch > applied) {
+            if !self.own.contains(epoch) {
+                self.remember(*epoch, touched.clone());
+                effects.push(Effect::Forget(touched.clone()));
+            }
+        }
+        self.applied = Some(applied.max(now));
+        self.own = self.own.split_off(&Epoch(now.0.saturating_add(1)));
+        effects
+    }
+
+    /// Forgets all that it may have read before that epoch, and before what it has applied since.
+    fn start_at(&mut self, epoch: Epoch) -> Effect {
+        let latest = self.ring.back().map_or(epoch, |(latest, _)| epoch.max(*latest));
+        self.applied = self.applied.max(Some(epoch));
+        self.floor = self.floor.max(latest);
+        self.ring.clear();
+        Effect::Forget(Touched::Everything)
+    }
+
+    fn remember(&mut self, epoch: Epoch, touched: Touched) {
+        // Nearly always at the end: only this node's own changes come before others' of less.
+        let place = self.ring.partition_point(|(known, _)| *known <= epoch);
+        self.ring.insert(place, (epoch, touched));
+        while self.ring.len() > self.remembered {
+            if let Some((forgotten, _)) = self.ring.pop_front() {
+                self.floor = self.floor.max(forgotten);
+            }
+        }
+    }
+
+    fn lease_from(&self, poll: Poll, time_micros: i64) -> Lease {
+        let begun = poll.begun;
+        let until = begun.steady_nanos.saturating_add(self.lease_nanos);
+        let steady_micros = micros(begun.steady_nanos);
+        Lease {
+            until_nanos: until.min(self.registered_until),
+            date_ahead_micros: begun.date_micros.saturating_sub(steady_micros),
+            time_ahead_micros: time_micros.saturating_sub(steady_micros),
+        }
+    }
+}
+
+/// Whether every epoch after `seen`, up to `now`, is among the changes.
+fn are_whole(changes: &[(Epoch, Touched)], seen: Epoch, now: Epoch) -> bool {
+    let mut last = seen;
+    for (epoch, _) in changes {
+        if *epoch != last && epoch.0 != last.0.saturating_add(1) {
+            return false;
+        }
+        last = *epoch;
+    }
+    last == now
+}
+
+/// The least that passes while a clock counts so much.
+fn at_least(counted: Duration) -> Duration {
+    counted.saturating_sub(counted.checked_div(CLOCK_RATE).unwrap_or_default())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Clocks may run fast or slow by one part in so many: ten times what quartz does at its worst.
+const CLOCK_RATE: u32 = 1000;
+
+/// How far the two clocks may drift apart while a lease holds. Both are slewed together, so that
+/// only a set date or a suspension takes them apart; each may lag by a tick of 10 ms, and a thread
+/// may be held up between reading one and the other.
+const CLOCKS_AGREE_MICROS: u64 = 50_000;
+
+/// Covers a reader that is out for seconds while a thousand changes a second are made.
+const REMEMBERED: usize = 4096;
+
+#[cfg(test)]
+mod tests;
