@@ -62,6 +62,15 @@ impl Clock for SystemClock {
         u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where the time is read")]
+    fn steady_nanos(&self) -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+        let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
+        seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+    }
+
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     #[expect(clippy::disallowed_methods, reason = "this is the one place where the time is read")]
     fn boot_nanos(&self) -> u64 {

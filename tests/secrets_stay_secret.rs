@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::io;
 use std::slice;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -48,8 +49,9 @@ use keyfob::ports::factors::{AttemptLimit, FactorRecord, Reservation};
 use keyfob::ports::mailer::{Mail, MailError};
 use keyfob::ports::sealer::SealError;
 use keyfob::ports::store::{
-    Applied, Cursor, Epoch, EventQuery, Filter, Insert, Inserted, Lookup, MassRevocation, Order,
-    OwnerChange, OwnerSet, Page, Query, Start, StateName, StoreError, TokenStore, Touched, Use,
+    Applied, Cursor, Epoch, EventQuery, Filter, Insert, Inserted, Lookup, MassRevocation, NodeId,
+    NodeReport, Order, OwnerChange, OwnerSet, Page, Query, Start, StateName, StoreError,
+    TokenStore, Touched, Use,
 };
 use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
 use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
@@ -228,6 +230,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let page = block_on(scene.store.query(&Query::new(Filter::default(), 100))).unwrap();
     let events = block_on(scene.store.events(&EventQuery::after(0, 1000))).unwrap();
     let invalidations = block_on(scene.store.invalidations(Epoch(0))).unwrap();
+    let node_report = NodeReport::new(NodeId([7; 16]), Epoch(1), Duration::ZERO, sample::after(1));
     let mut freshness = Freshness::new(Duration::from_secs(2), Duration::ZERO);
     let reading = Reading { steady_nanos: 0, date_micros: 0 };
     freshness.registered(reading, Duration::from_secs(1));
@@ -324,11 +327,11 @@ fn shown(scene: &Scene) -> Vec<Shown> {
             rules.format.parse(&text.as_bytes()[..70]).unwrap_err(),
         ];
         "core::format::PresentedToken" Debug => [presented];
-        "core::freshness::Effect" Debug => &effects;
+        "core::freshness::Effect" Debug => effects.iter().collect::<Vec<_>>();
         "core::freshness::Freshness" Debug => [&freshness];
-        "core::freshness::Lease" Debug => [freshness.lease()];
+        "core::freshness::lease::Lease" Debug => [freshness.lease()];
         "core::freshness::Poll" Debug => [poll];
-        "core::freshness::Reading" Debug => [reading];
+        "core::freshness::lease::Reading" Debug => [reading];
         "core::freshness::Ticket" Debug => [freshness.ticket()];
         "core::id::IdempotencyKey" Debug Display Serialize => [IdempotencyKey::new("once").unwrap()];
         "core::id::InvalidName" Debug Display => [invalid_name, Kind::new(text.to_uppercase()).unwrap_err()];
@@ -424,6 +427,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "ports::store::change::Revoked" Debug => [revoked];
         "ports::store::change::StoredEvent" Debug => events.iter().collect::<Vec<_>>();
         "ports::store::change::Use" Debug => [Use { token: id, usage: record.usage }];
+        "ports::store::node::NodeId" Debug => [node_report.node];
+        "ports::store::node::NodeReport" Debug => [node_report];
         "ports::store::query::Cursor" Debug => [page.next.clone().unwrap_or_else(|| Cursor("none".into()))];
         "ports::store::query::Filter" Debug => [&revocation.filter];
         "ports::store::query::Order" Debug => [Order::Number];
@@ -441,6 +446,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
             [ChangeFailure::Presenter(Refusal::WrongSecret), missing().into()];
         "service::error::IssueFailure" Debug Display =>
             [IssueFailure::AlreadyIssued(id), missing().into()];
+        "service::freshness::FreshnessReport" Debug => [tokens.freshness()];
         "service::verified::Verified" Debug => [verified];
         "store::memory::MemoryStore" Debug => [&scene.store];
         "store::postgres::PostgresStore" Debug => NEEDING_A_SERVER;
@@ -635,7 +641,9 @@ impl Scene {
         let verifier = OnePassword(self.password.clone());
         let answer = Answer::new(String::from_utf8(self.password.clone()).unwrap());
         self.clock.set(sample::start());
-        block_on(self.tokens.prove(&verifier, self.challenge(), &answer)).unwrap()
+        // Its own service: the scene's has seen later times, and time does not go back.
+        let tokens = self.builder().build::<ReadWrite>();
+        block_on(tokens.prove(&verifier, self.challenge(), &answer)).unwrap()
     }
 
     /// All that the store has, as it shows it.

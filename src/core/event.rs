@@ -125,6 +125,9 @@ event_kinds! {
     OwnerDeleted = "owner.deleted",
     /// An owner's tokens work again.
     OwnerReactivated = "owner.reactivated",
+    /// The store has lost changes that it had acknowledged: it was restored, or another server took
+    /// over that had not heard of them. Tokens that were revoked then may be alive again.
+    StoreHistoryLost = "store.history_lost",
     /// A token was blocked, reversibly.
     TokenDeactivated = "token.deactivated",
     /// A token's name or note was changed.

@@ -5,9 +5,13 @@
 //! This is that reasoning and nothing else: what happened goes in, what is to be done comes out, and
 //! time is an argument. The guide's page on revocation has the proof.
 
+mod lease;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use self::lease::micros;
+pub use self::lease::{Lease, Reading};
 use super::epoch::{Epoch, Invalidations, Touched};
 use super::id::{OwnerId, TokenId};
 
@@ -31,53 +35,6 @@ pub struct Freshness {
     lease: Lease,
     /// The latest time that the store ever told.
     held_micros: i64,
-}
-
-/// What a node's clocks show at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "two clocks")]
-pub struct Reading {
-    /// Nanoseconds since some fixed instant; never goes back, but may stand still while the machine
-    /// is suspended.
-    pub steady_nanos: u64,
-    /// Microseconds since 1970 by the node's own date, which may be set.
-    pub date_micros: i64,
-}
-
-/// Until when what is remembered may be used, and what time it is meanwhile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Lease {
-    /// The steady clock's reading at which it is over.
-    pub until_nanos: u64,
-    /// How far the node's date was ahead of its steady clock.
-    pub date_ahead_micros: i64,
-    /// How far the store's time is ahead of the steady clock, at the most.
-    pub time_ahead_micros: i64,
-}
-
-impl Lease {
-    /// Whether it still holds. A suspended machine's steady clock stands still, so that the two
-    /// clocks must also agree on how much time has passed.
-    #[inline]
-    #[must_use]
-    pub const fn holds(&self, at: Reading) -> bool {
-        let apart = at.date_micros.saturating_sub(micros(at.steady_nanos));
-        at.steady_nanos < self.until_nanos
-            && apart.abs_diff(self.date_ahead_micros) <= CLOCKS_AGREE_MICROS
-    }
-
-    /// The store's time at that moment, in microseconds since 1970: never less than it is.
-    #[inline]
-    #[must_use]
-    pub const fn time_micros(&self, at: Reading) -> i64 {
-        micros(at.steady_nanos).saturating_add(self.time_ahead_micros)
-    }
-}
-
-const fn micros(nanos: u64) -> i64 {
-    // A quotient by 1000 fits.
-    (nanos / 1000).cast_signed()
 }
 
 /// A question that is under way.
@@ -165,10 +122,10 @@ impl Freshness {
         self.registered_until = self.registered_until.max(until);
     }
 
-    /// Whether the node must be registered again: its time is over, or more than half over.
+    /// For how much longer the store knows of this node.
     #[must_use]
-    pub fn must_register(&self, at: Reading, lasts: Duration) -> bool {
-        self.registered_until.saturating_sub(at.steady_nanos) < nanos(lasts) / 2
+    pub const fn registered_for(&self, at: Reading) -> Duration {
+        Duration::from_nanos(self.registered_until.saturating_sub(at.steady_nanos))
     }
 
     /// Begins to ask the store what changed. `at` must be read before the question is sent.
@@ -203,7 +160,7 @@ impl Freshness {
         }
         let told = answer.now.map_or(poll.begun.date_micros, |now| now.timestamp_micros());
         self.held_micros = self.held_micros.max(told);
-        let lease = self.lease_from(poll, self.held_micros);
+        let lease = self.lease_from(poll, told);
         let is_later = poll.begun.steady_nanos.saturating_add(self.lease_nanos)
             >= self.lease.until_nanos
             || !self.lease.holds(at);
@@ -214,14 +171,31 @@ impl Freshness {
         effects
     }
 
-    /// This node has made a change, which is visible with that epoch. What it touched must be
-    /// forgotten before its maker is told that it was made.
+    /// This node has made the change of that epoch, which touched no more than this. All of it must
+    /// be forgotten before its maker is told that it was made: no answer will have it forgotten again.
     pub fn changed(&mut self, epoch: Epoch, touched: impl IntoIterator<Item = Touched>) {
+        self.noticed(epoch, touched);
+        if self.applied.is_some_and(|applied| epoch > applied) {
+            self.own.insert(epoch);
+        }
+    }
+
+    /// This was touched at that epoch or before, by whomever: older reads of it must not be kept.
+    pub fn noticed(&mut self, epoch: Epoch, touched: impl IntoIterator<Item = Touched>) {
         for one in touched {
             self.remember(epoch, one);
         }
-        if self.applied.is_some_and(|applied| epoch > applied) {
-            self.own.insert(epoch);
+    }
+
+    /// The store has refused a token, in a snapshot with that epoch: what was read of it before must
+    /// not be kept, even if no answer has told of the change.
+    pub fn refused(&mut self, read: Epoch, token: TokenId) {
+        // One entry for each token, or whoever presents dead ones would push out all others.
+        let token = Touched::Token(token);
+        let newer = |(epoch, touched): &(Epoch, Touched)| *epoch >= read && *touched == token;
+        if !self.ring.iter().rev().any(newer) {
+            self.ring.retain(|(_, touched)| *touched != token);
+            self.remember(read, token);
         }
     }
 
@@ -281,14 +255,15 @@ impl Freshness {
         }
     }
 
-    fn lease_from(&self, poll: Poll, time_micros: i64) -> Lease {
+    fn lease_from(&self, poll: Poll, told_micros: i64) -> Lease {
         let begun = poll.begun;
         let until = begun.steady_nanos.saturating_add(self.lease_nanos);
         let steady_micros = micros(begun.steady_nanos);
         Lease {
             until_nanos: until.min(self.registered_until),
             date_ahead_micros: begun.date_micros.saturating_sub(steady_micros),
-            time_ahead_micros: time_micros.saturating_sub(steady_micros),
+            time_ahead_micros: told_micros.saturating_sub(steady_micros),
+            held_micros: self.held_micros,
         }
     }
 }
@@ -316,11 +291,6 @@ fn nanos(duration: Duration) -> u64 {
 
 /// Clocks may run fast or slow by one part in so many: ten times what quartz does at its worst.
 const CLOCK_RATE: u32 = 1000;
-
-/// How far the two clocks may drift apart while a lease holds. Both are slewed together, so that
-/// only a set date or a suspension takes them apart; each may lag by a tick of 10 ms, and a thread
-/// may be held up between reading one and the other.
-const CLOCKS_AGREE_MICROS: u64 = 50_000;
 
 /// Covers a reader that is out for seconds while a thousand changes a second are made.
 const REMEMBERED: usize = 4096;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::core::freshness::Reading;
+
 /// Tells the time.
 ///
 /// **If you lie:** a clock that stands still or runs backwards keeps expired tokens alive.
@@ -24,8 +26,21 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Nanoseconds since some fixed instant; never runs backwards, and goes on while the machine
-    /// is suspended. Leases are measured with it.
+    /// is suspended.
     fn boot_nanos(&self) -> u64;
+
+    /// Nanoseconds since some fixed instant, as cheap as the clock can: asked on every verification,
+    /// to see whether a lease still holds. It never runs backwards and may lag by one
+    /// [`tick`](Clock::tick). It may stand still while the machine is suspended, since a lease is
+    /// over as well when the coarse time says that more has passed.
+    fn steady_nanos(&self) -> u64 {
+        self.boot_nanos()
+    }
+
+    /// What both coarse clocks show.
+    fn reading(&self) -> Reading {
+        Reading { steady_nanos: self.steady_nanos(), date_micros: self.coarse_micros() }
+    }
 
     /// The time as a date.
     fn now(&self) -> DateTime<Utc> {

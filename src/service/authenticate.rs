@@ -1,9 +1,12 @@
 //! The one path from a presented text to evidence.
 
+use chrono::{DateTime, Utc};
+
 use crate::core::digest::{Digest, UnknownKey};
 use crate::core::error::{Refusal, VerifyError};
 use crate::core::event::{Actor, Event, EventKind};
 use crate::core::format::{ParseError, PresentedToken};
+use crate::core::freshness::Ticket;
 use crate::core::id::TokenId;
 use crate::core::rotation::rehash;
 use crate::core::scope::Scope;
@@ -11,7 +14,7 @@ use crate::core::token::{Expiry, TokenRecord};
 use crate::core::verify::{Accepted, Access, Facts, admit, decide, micros, verify, verify_again};
 use crate::ports::store::{Applied, Found, Lookup, StoreError};
 use crate::service::error::AuthenticateError;
-use crate::service::index::{Hit, Ticket};
+use crate::service::index::Hit;
 use crate::service::verified::Verified;
 use crate::service::{Inner, Tokens};
 
@@ -27,9 +30,18 @@ impl<S: Scope> Tokens<S> {
         access: &Access<'_, S>,
     ) -> Result<Verified, AuthenticateError> {
         let inner = &*self.inner;
-        match inner.look_up(text, access) {
+        let mut looked = inner.look_up(text, access);
+        if let Looked::Lapsed(_) = looked {
+            // The index may be as good as ever: what changed is asked once for all who come. While
+            // somebody does, the others ask for their own token.
+            inner.freshen().await?;
+            looked = inner.look_up(text, access);
+        }
+        match looked {
             Looked::Decided(decision) => decision,
-            Looked::AskStore(presented) => inner.ask_store(&presented, access).await,
+            Looked::AskStore(presented) | Looked::Lapsed(presented) => {
+                inner.ask_store(&presented, access).await
+            }
         }
     }
 
@@ -44,7 +56,7 @@ impl<S: Scope> Tokens<S> {
     ) -> Option<Result<Verified, AuthenticateError>> {
         match self.inner.look_up(text, access) {
             Looked::Decided(decision) => Some(decision),
-            Looked::AskStore(_) => None,
+            Looked::AskStore(_) | Looked::Lapsed(_) => None,
         }
     }
 
@@ -67,6 +79,8 @@ impl<S: Scope> Tokens<S> {
 enum Looked<'t> {
     Decided(Result<Verified, AuthenticateError>),
     AskStore(PresentedToken<'t>),
+    /// The index may not be used before the store has told what changed.
+    Lapsed(PresentedToken<'t>),
 }
 
 impl<S: Scope> Inner<S> {
@@ -86,7 +100,13 @@ impl<S: Scope> Inner<S> {
         // Kept from the optimiser's reach, so that the loads are begun before the hash.
         std::hint::black_box(self.index.touch(presented.id()));
         let digest = self.rules.keyring.current_digest(&presented);
-        let now = self.clock.coarse_micros().saturating_add(self.tick_micros);
+        // Before the index is looked into.
+        let lease = self.index.lease();
+        let at = self.clock.reading();
+        if !lease.holds(at) {
+            return Looked::Lapsed(presented);
+        }
+        let now = lease.time_micros(at).saturating_add(self.tick_micros);
         let found = self.index.find(presented.id(), digest, second(now));
         let Some(hit) = found.filter(|hit| decide(Facts::live_until(hit.deadline), now).is_ok())
         else {
@@ -121,21 +141,9 @@ impl<S: Scope> Inner<S> {
             (Ok(accepted), Some((ticket, found))) => (accepted, ticket, found),
             (Ok(_), None) => return Err(Refusal::Unknown.into()),
             (Err(refusal), found) => {
-                // What is said of the token, and not of this secret or this call.
-                if !matches!(
-                    refusal,
-                    Refusal::Address
-                        | Refusal::ScopeMissing
-                        | Refusal::Superseded
-                        | Refusal::WrongSecret
-                ) {
-                    self.index.forget(presented.id());
-                }
-                self.note_refusal(
-                    refusal,
-                    presented,
-                    found.as_ref().map(|(_, found)| &*found.record),
-                );
+                let found = found.as_ref().map(|(_, found)| found);
+                self.forget_refused(refusal, presented.id(), found);
+                self.note_refusal(refusal, presented, found.map(|found| &*found.record));
                 return Err(refusal.into());
             }
         };
@@ -143,6 +151,29 @@ impl<S: Scope> Inner<S> {
             self.rehash(presented, &found.record).await;
         }
         self.admit_to_index(presented, &accepted, ticket, &found, access)
+    }
+
+    fn forget_refused(&self, refusal: Refusal, id: TokenId, found: Option<&Found>) {
+        match (refusal, found) {
+            // That was about this secret or this call.
+            (
+                Refusal::Address
+                | Refusal::ScopeMissing
+                | Refusal::Superseded
+                | Refusal::WrongSecret,
+                _,
+            ) => {}
+            // Somebody ended or blocked it. Who read it before that may be about to keep it.
+            (
+                Refusal::Revoked
+                | Refusal::Deactivated
+                | Refusal::OwnerDeactivated
+                | Refusal::OwnerDeleted,
+                Some(found),
+            ) => self.index.refused(id, found.epoch),
+            // Time or the policy has ended it, for whatever was kept of it too.
+            _ => self.index.unknown(id),
+        }
     }
 
     /// Reads the row and judges it. The ticket is older than the read, so that whatever changes
@@ -156,7 +187,7 @@ impl<S: Scope> Inner<S> {
         let Some(found) = self.find_intact(&Lookup::Id(presented.id())).await? else {
             return Ok((Err(Refusal::Unknown), None));
         };
-        let now = self.clock.now();
+        let now = self.time_of(&found);
         let verdict =
             match verify(presented, &*found.record, &found.owner, access, &self.rules, now) {
                 Ok(accepted) => Ok(accepted),
@@ -182,10 +213,10 @@ impl<S: Scope> Inner<S> {
         };
         let hit =
             Hit { deadline, generation: accepted.generation, owner, class, record_use: false };
-        let now = self.clock.coarse_micros();
+        let now = micros(self.known_now());
         self.recorder.record(presented.id(), now, access.address);
         let digest = self.index_digest(presented, accepted, &found.record);
-        self.index.fill(ticket, presented.id(), digest, &hit, second(now));
+        self.index.fill((ticket, found.epoch), presented.id(), digest, &hit, second(now));
         Ok(self.evidence(presented.id(), &hit))
     }
 
@@ -227,18 +258,27 @@ impl<S: Scope> Inner<S> {
         let Some(found) = self.find_intact(&Lookup::Id(verified.id)).await? else {
             return Ok(Err(Refusal::Unknown));
         };
-        let now = self.clock.now();
+        let now = self.time_of(&found);
         let verdict =
             verify_again(&*found.record, verified.generation, &found.owner, &self.rules, now);
         Ok(verdict.map(|()| *found.record))
     }
 
+    /// When a row was read, by the store's clock if it has one.
+    fn time_of(&self, found: &Found) -> DateTime<Utc> {
+        let told = found.now.map_or_else(|| self.clock.now_micros(), micros);
+        let held = DateTime::from_timestamp_micros(self.index.hold(told));
+        held.unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
     /// Moves a token over to the current key. If that fails the next use tries again.
     async fn rehash(&self, presented: &PresentedToken<'_>, record: &TokenRecord) {
-        let Ok(change) = rehash(record, presented, &self.rules.keyring, self.clock.now()) else {
+        let Ok(change) = rehash(record, presented, &self.rules.keyring, self.known_now()) else {
             return;
         };
-        if let Ok(Applied::Done { .. }) = self.store.apply(&change).await {
+        if let Ok(Applied::Done { epoch, .. }) = self.store.apply(&change).await {
+            // The index finds it by the current key already.
+            self.index.changed(epoch, &[]);
             self.tell(&change.event);
         }
     }
@@ -254,7 +294,7 @@ impl<S: Scope> Inner<S> {
         let _ = presented;
         // Somebody proved to hold a secret that was replaced: its owner should hear of that.
         if let (Refusal::Superseded, Some(record)) = (refusal, row) {
-            let event = Event::new(EventKind::TokenReused, Actor::host(), self.clock.now());
+            let event = Event::new(EventKind::TokenReused, Actor::host(), self.known_now());
             self.tell(&event.about(record.id, record.owner.clone()));
         }
     }

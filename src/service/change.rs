@@ -1,7 +1,5 @@
 //! Changing tokens: decide on the row, apply by compare-and-set, drop it from the index.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 
 use crate::core::change::{Change, Presenter};
@@ -14,7 +12,7 @@ use crate::core::lifecycle::{Narrowing, amend, deactivate, edit, narrow, reactiv
 use crate::core::rotation::may_take_over;
 use crate::core::scope::Scope;
 use crate::core::token::{Ended, State, TokenRecord};
-use crate::ports::store::{Applied, Filter, Lookup, MassRevocation, StoreError, Touched};
+use crate::ports::store::{Applied, Filter, Found, Lookup, MassRevocation, StoreError, Touched};
 use crate::service::error::ChangeFailure;
 use crate::service::{By, Inner, Tokens};
 
@@ -130,15 +128,14 @@ impl<S: Scope> Tokens<S> {
         if !inner.may_reach(by, owner) {
             return Err(ChangeFailure::Missing);
         }
-        let now = inner.clock.now();
+        let now = inner.now().await?;
         let end = Ended::new(actor.clone(), why.clone(), now);
         let event = Event::new(EventKind::TokenRevoked, actor, now).about_owner(owner.clone());
         let filter = Filter::of_owner(owner.clone()).unrevoked();
         let mut revocation = MassRevocation::new(filter, end, event.because(why));
         revocation.except = except;
-        let guard = inner.index.begin_change(&Touched::Owner(owner.clone()));
-        let (guard, revoked) = guard.settle(inner.store.revoke_all(&revocation).await)?;
-        guard.ended(&HashSet::new());
+        let revoked = inner.store.revoke_all(&revocation).await?;
+        inner.index.changed(revoked.epoch, &[Touched::Owner(owner.clone())]);
         inner.tell(&revocation.event);
         Ok(u64::try_from(revoked.tokens.len()).unwrap_or(u64::MAX))
     }
@@ -166,7 +163,7 @@ impl<S: Scope> Tokens<S> {
             if keyring.matches(digest, &presented).map_err(StoreError::unavailable)? {
                 if !matches!(found.record.state, State::Revoked(_)) {
                     let event =
-                        Event::new(EventKind::TokenLeaked, Actor::host(), inner.clock.now());
+                        Event::new(EventKind::TokenLeaked, Actor::host(), inner.known_now());
                     inner.tell(&event.about(found.record.id, found.record.owner.clone()));
                 }
                 self.revoke(presented.id(), By::Host(&Actor::host()), Note::new("leaked").ok())
@@ -215,16 +212,17 @@ impl<S: Scope> Inner<S> {
     {
         let actor = self.actor(by)?;
         for _ in 0..TRIES {
-            let row = self.reach(id, by).await?;
-            let Some(change) = decide(&row, actor.clone(), self.clock.now())? else {
+            let Found { record: row, epoch, .. } = self.reach(id, by).await?;
+            let now = self.now().await?;
+            let Some(change) = decide(&row, actor.clone(), now)? else {
                 // It is so already, by somebody whom this index has not heard of.
-                self.index.forget(id);
-                return Ok(row);
+                self.index.refused(id, epoch);
+                return Ok(*row);
             };
             // A revocation expects no version: it wins over whatever else happens.
             let change =
                 if change.is_revocation() { change } else { change.expecting(row.version) };
-            if let Some(row) = self.apply(&change, &row.owner).await? {
+            if let Some(row) = self.apply(&change).await? {
                 return Ok(row);
             }
         }
@@ -236,16 +234,16 @@ impl<S: Scope> Inner<S> {
         let actor = self.actor(by)?;
         for _ in 0..TRIES {
             let presented = self.presented(by).await?;
-            let row = self.reach(id, by).await?;
+            let row = self.reach(id, by).await?.record;
             if let Some(presented) = &presented {
                 may_take_over::<S>(presented, &row, &self.rules).map_err(RotateError::from)?;
             }
-            let Some(change) = reactivate(&row, actor.clone(), self.clock.now())? else {
-                return Ok(row);
+            let Some(change) = reactivate(&*row, actor.clone(), self.now().await?)? else {
+                return Ok(*row);
             };
             let presenter = presented.as_ref().map(Presenter::of);
             let change = change.expecting(row.version).presented_by(presenter);
-            if let Some(row) = self.apply(&change, &row.owner).await? {
+            if let Some(row) = self.apply(&change).await? {
                 return Ok(row);
             }
         }
@@ -263,16 +261,9 @@ impl<S: Scope> Inner<S> {
     }
 
     /// The token, if the caller may know of it.
-    pub(super) async fn reach(
-        &self,
-        id: TokenId,
-        by: By<'_>,
-    ) -> Result<TokenRecord, ChangeFailure> {
+    pub(super) async fn reach(&self, id: TokenId, by: By<'_>) -> Result<Found, ChangeFailure> {
         let found = self.find_intact(&Lookup::Id(id)).await?;
-        found
-            .map(|found| *found.record)
-            .filter(|record| self.may_reach(by, &record.owner))
-            .ok_or(ChangeFailure::Missing)
+        found.filter(|found| self.may_reach(by, &found.record.owner)).ok_or(ChangeFailure::Missing)
     }
 
     /// Makes a change; `None` means that the row or the presenting token changed meanwhile, so
@@ -280,27 +271,16 @@ impl<S: Scope> Inner<S> {
     pub(super) async fn apply(
         &self,
         change: &Change,
-        owner: &OwnerId,
     ) -> Result<Option<TokenRecord>, ChangeFailure> {
-        let touched = if change.cascade {
-            Touched::Owner(owner.clone())
-        } else {
-            Touched::Token(change.token)
-        };
-        let guard = self.index.begin_change(&touched);
-        // If the store cannot tell how this ended, the guard keeps the token out of the index.
-        let (guard, applied) = guard.settle(self.store.apply(change).await)?;
-        let cascaded = match &applied {
-            Applied::Done { cascaded, .. } => cascaded.iter().copied().collect(),
-            _ => HashSet::new(),
-        };
-        guard.ended(&cascaded);
-        match applied {
-            Applied::Done { record, .. } => {
+        match self.store.apply(change).await? {
+            Applied::Done { record, epoch, cascaded } => {
+                let touched = std::iter::once(change.token).chain(cascaded).map(Touched::Token);
+                self.index.changed(epoch, &touched.collect::<Vec<_>>());
                 self.tell(&change.event);
                 Ok(Some(*record))
             }
-            Applied::Revoked(row) if change.is_revocation() => Ok(Some(*row)),
+            // Somebody else has revoked it, which is what was asked for; the row tells since when.
+            Applied::Revoked(_) if change.is_revocation() => Ok(None),
             Applied::Revoked(_) => Err(LifecycleError::Revoked.into()),
             Applied::Missing => Err(ChangeFailure::Missing),
             Applied::Conflict(_) | Applied::PresenterChanged => Ok(None),

@@ -39,16 +39,17 @@ impl<S: Scope> Tokens<S> {
             }
         };
         let owner = inner.store.owner(&request.owner).await?;
+        let now = inner.now().await?;
         let mut generator = Generator(&*inner.entropy);
-        let issued =
-            issue(request, caller, &owner, &inner.rules, inner.clock.now(), &mut generator)?;
+        let issued = issue(request, caller, &owner, &inner.rules, now, &mut generator)?;
         let mut insert = Insert::new(issued.record, issued.event.clone());
         insert.quota = quota;
         insert.unique_name = unique_name;
         insert.idempotency_key = idempotency_key;
         insert.presenter = presenter;
         match inner.store.insert(insert).await? {
-            Inserted::Stored(record, _) => {
+            Inserted::Stored(record, epoch) => {
+                inner.index.changed(epoch, &[]);
                 inner.tell(&issued.event);
                 Ok((issued.secret, *record))
             }

@@ -14,7 +14,7 @@ impl<S: Scope> Tokens<S> {
     ///
     /// [`ChangeFailure::Missing`] or [`ChangeFailure::Unavailable`].
     pub async fn find(&self, id: TokenId, by: By<'_>) -> Result<TokenRecord, ChangeFailure> {
-        self.inner.reach(id, by).await
+        Ok(*self.inner.reach(id, by).await?.record)
     }
 
     /// One token by the number that the store gave it, if the caller may know of it.

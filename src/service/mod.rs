@@ -3,37 +3,45 @@
 mod authenticate;
 mod change;
 pub mod error;
+mod fence;
+pub mod freshness;
 mod index;
 mod issue;
 mod list;
 mod owner;
 mod rotate;
 mod two_factor;
+mod upkeep;
 mod usage;
 pub mod verified;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use self::freshness::Keeping;
 use self::index::Index;
 use self::usage::Recorder;
 use self::verified::Verified;
 use crate::core::event::{Actor, Event};
+use crate::core::freshness::Freshness;
 use crate::core::policy::Rules;
 use crate::core::scope::Scope;
 use crate::ports::audit::AuditSink;
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
-use crate::ports::store::TokenStore;
+use crate::ports::store::{NodeId, TokenStore};
 
 /// All that a host does with tokens, in one handle. Clones share everything.
 ///
 /// `S` is the host's vocabulary of scopes. The service keeps an index of the tokens in use, so
 /// that [`authenticate`](Tokens::authenticate) usually neither waits, locks nor allocates.
 ///
-/// **One process, one service.** The index learns of changes that are made through this service
-/// and its clones. A host that changes tokens from several processes asks
-/// [`authenticate_strict`](Tokens::authenticate_strict), which always asks the store.
+/// **Many services, one store.** What other processes change is known here within the
+/// [bound](Builder::bound), 2 seconds unless set, and in milliseconds while
+/// [`upkeep`](Tokens::upkeep) runs and the store tells of changes. Who cannot wait so long asks
+/// [`authenticate_strict`](Tokens::authenticate_strict), which always asks the store. The guide has
+/// the [contract](crate::guide::revocation).
 pub struct Tokens<S: Scope> {
     inner: Arc<Inner<S>>,
 }
@@ -47,6 +55,7 @@ struct Inner<S: Scope> {
     audit: Arc<dyn AuditSink>,
     index: Index<S>,
     recorder: Recorder,
+    keeping: Keeping,
     /// Evidence names the service that made it: handles of another one mean something else.
     mark: u64,
 }
@@ -93,6 +102,7 @@ pub struct Builder {
     audit: Arc<dyn AuditSink>,
     expected: usize,
     most: usize,
+    bound: Duration,
 }
 
 impl Builder {
@@ -111,6 +121,7 @@ impl Builder {
             audit: Arc::new(()),
             expected: 0,
             most: 20_000_000,
+            bound: BOUND,
         }
     }
 
@@ -151,20 +162,37 @@ impl Builder {
         self
     }
 
+    /// How long after a change has returned another process may still go by what was before: the
+    /// bound of the revocation contract, between 0.2 and 30 seconds; what is beyond is taken for
+    /// the nearer of them. 2 seconds unless set.
+    ///
+    /// A quarter of a second of trouble with the store is enough to make all verification ask it
+    /// at 0.2 seconds; at 30, nobody notices any that is shorter than that, a revocation included.
+    #[must_use]
+    pub fn bound(mut self, bound: Duration) -> Self {
+        self.bound = bound.clamp(SHORTEST_BOUND, LONGEST_BOUND);
+        self
+    }
+
     /// The service.
     #[must_use]
     pub fn build<S: Scope>(self) -> Tokens<S> {
-        let mut mark = [0; 8];
+        let (mut mark, mut node) = ([0; 8], [0; 16]);
         // The mark only tells services apart by chance; where there is no randomness nothing can
-        // be issued either, and the addresses of the parts do as well.
+        // be issued either, and the addresses of the parts do as well. Nodes must be told apart
+        // for sure: without a name this one asks the store each time.
         if self.entropy.fill(&mut mark).is_err() {
             mark = (Arc::as_ptr(&self.store).addr() as u64).to_ne_bytes();
         }
+        let node = self.entropy.fill(&mut node).is_ok().then_some(NodeId(node));
+        let tick = self.clock.tick();
+        let freshness = Freshness::new(self.bound, tick.to_std().unwrap_or(Duration::MAX));
         Tokens {
             inner: Arc::new(Inner {
-                index: Index::new(self.expected, self.most.max(self.expected)),
+                index: Index::new(self.expected, self.most.max(self.expected), freshness),
                 recorder: Recorder::new(),
-                tick_micros: self.clock.tick().num_microseconds().unwrap_or(i64::MAX),
+                keeping: Keeping::new(node, self.bound),
+                tick_micros: tick.num_microseconds().unwrap_or(i64::MAX),
                 mark: u64::from_ne_bytes(mark),
                 store: self.store,
                 rules: self.rules,
@@ -214,6 +242,16 @@ impl<S: Scope> Inner<S> {
         );
     }
 }
+
+/// Long enough for a store to be away for a moment without anybody noticing, short enough that a
+/// person who has revoked a token finds it revoked.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// Eight polls in this time are one every 25 ms; a store that is slower than that is not asked less.
+const SHORTEST_BOUND: Duration = Duration::from_millis(200);
+
+/// Longer is no bound that a person who revokes would wait for.
+const LONGEST_BOUND: Duration = Duration::from_secs(30);
 
 impl<S: Scope> Clone for Tokens<S> {
     fn clone(&self) -> Self {

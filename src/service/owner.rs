@@ -1,7 +1,5 @@
 //! Changing owners.
 
-use std::collections::HashSet;
-
 use crate::core::change::Presenter;
 use crate::core::event::{Event, EventKind};
 use crate::core::id::{Note, OwnerId};
@@ -82,7 +80,7 @@ impl<S: Scope> Tokens<S> {
             return Err(ChangeFailure::Missing);
         }
         for _ in 0..TRIES {
-            let now = inner.clock.now();
+            let now = inner.now().await?;
             let event = Event::new(kind, actor.clone(), now).about_owner(owner.clone());
             let event = event.because(why.clone());
             let mut change = OwnerChange::new(owner.clone(), standing, now, event);
@@ -90,12 +88,14 @@ impl<S: Scope> Tokens<S> {
                 // Gives something back: whoever asks must still be somebody in that same step.
                 change.presenter = inner.presented(by).await?.as_ref().map(Presenter::of);
             }
-            let guard = inner.index.begin_change(&Touched::Owner(owner.clone()));
-            let (guard, set) = guard.settle(inner.store.set_owner(&change).await)?;
-            guard.ended(&HashSet::new());
-            if let OwnerSet::Done(done) = set {
+            if let OwnerSet::Done(done) = inner.store.set_owner(&change).await? {
+                let touched = Touched::Owner(owner.clone());
                 if done.changed {
+                    inner.index.changed(done.epoch, &[touched]);
                     inner.tell(&change.event);
+                } else {
+                    // Somebody else has set it, and the last epoch is somebody's change.
+                    inner.index.noticed(done.epoch, &touched);
                 }
                 return Ok(done.state);
             }

@@ -32,17 +32,17 @@ impl<S: Scope> Tokens<S> {
         let actor = inner.actor(by)?;
         for _ in 0..TRIES {
             let presented = inner.presented(by).await?;
-            let row = inner.reach(id, by).await?;
+            let row = inner.reach(id, by).await?.record;
             if let Some(presented) = &presented {
                 may_rotate::<S>(presented, &row, rotation, &inner.rules)
                     .map_err(RotateError::from)?;
             }
             let mut generator = Generator(&*inner.entropy);
-            let now = inner.clock.now();
+            let now = inner.now().await?;
             let rotated = rotate(&row, rotation, actor.clone(), &inner.rules, now, &mut generator)?;
             let presenter = presented.as_ref().map(Presenter::of);
             let change = rotated.change.presented_by(presenter);
-            if let Some(row) = inner.apply(&change, &row.owner).await? {
+            if let Some(row) = inner.apply(&change).await? {
                 return Ok((rotated.secret, row));
             }
         }

@@ -18,10 +18,10 @@ impl<S: Scope> Tokens<S> {
         challenge: Challenge,
         answer: &Answer,
     ) -> Result<TwoFactorProof, FactorError> {
-        if self.inner.clock.now() >= challenge.expires_at() {
+        if self.inner.known_now() >= challenge.expires_at() {
             return Err(FactorError::Wrong);
         }
         verifier.check(&challenge, answer).await?;
-        Ok(TwoFactorProof::new(challenge, verifier.method().into(), self.inner.clock.now()))
+        Ok(TwoFactorProof::new(challenge, verifier.method().into(), self.inner.known_now()))
     }
 }

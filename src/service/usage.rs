@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::DateTime;
 use crossbeam_queue::ArrayQueue;
@@ -13,7 +12,6 @@ use crate::core::id::TokenId;
 use crate::core::scope::Scope;
 use crate::core::token::Usage;
 use crate::ports::store::{StoreError, Use};
-use crate::ports::timer::Timer;
 use crate::service::{Inner, Tokens};
 
 /// Gathers uses until they are written down. It never fails, never waits, and never grows beyond
@@ -124,18 +122,6 @@ impl<S: Scope> Tokens<S> {
     pub fn dropped_uses(&self) -> u64 {
         self.inner.recorder.dropped.load(Ordering::Relaxed)
     }
-
-    /// Keeps recorded uses flowing into the store. The host spawns this future and drops it to
-    /// end it; it never returns by itself.
-    ///
-    /// A token's use is recorded once a minute and written within five seconds of that.
-    pub async fn upkeep(self, timer: Arc<dyn Timer>) {
-        loop {
-            timer.wait(FLUSH_EVERY).await;
-            // The store is in trouble: the uses are kept, and there is nobody to tell.
-            let _ = self.flush_usage().await;
-        }
-    }
 }
 
 /// Less than 1 MiB. A host that uses more tokens than this in five seconds loses the time of last
@@ -147,6 +133,3 @@ const MOST_UNSAVED: usize = 65_536;
 
 /// What a store may be asked to do at once without holding up its writers.
 const BATCH: usize = 1000;
-
-/// Short enough that a person sees the use that they just made.
-const FLUSH_EVERY: Duration = Duration::from_secs(5);

@@ -32,6 +32,8 @@ pub struct ManualClock(Arc<Mutex<Time>>);
 struct Time {
     micros: i64,
     boot_nanos: u64,
+    /// How much of that the machine was suspended.
+    suspended_nanos: u64,
     /// Who waits.
     waiting: BTreeMap<u64, Waker>,
     waits: u64,
@@ -44,6 +46,7 @@ impl ManualClock {
         let time = Time {
             micros: at.timestamp_micros(),
             boot_nanos: 0,
+            suspended_nanos: 0,
             waiting: BTreeMap::new(),
             waits: 0,
         };
@@ -64,6 +67,17 @@ impl ManualClock {
         woken.into_iter().for_each(Waker::wake);
     }
 
+    /// Suspends the machine for so long: its date and the time since boot go on, its steady clock
+    /// does not, and nobody is woken before it goes on.
+    pub fn suspend(&self, span: Duration) {
+        let nanos = whole_nanos(span);
+        {
+            let mut time = self.time();
+            time.suspended_nanos = time.suspended_nanos.saturating_add(nanos);
+        }
+        self.advance(TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX));
+    }
+
     /// Shows another date, later or earlier, without time passing: what setting a clock does.
     pub fn set(&self, at: DateTime<Utc>) {
         self.time().micros = at.timestamp_micros();
@@ -81,6 +95,11 @@ impl Clock for ManualClock {
 
     fn boot_nanos(&self) -> u64 {
         self.time().boot_nanos
+    }
+
+    fn steady_nanos(&self) -> u64 {
+        let time = self.time();
+        time.boot_nanos.saturating_sub(time.suspended_nanos)
     }
 }
 
@@ -157,6 +176,15 @@ mod tests {
         assert_eq!((clock.now_micros(), clock.boot_nanos()), (6_000_000, 10_000_000_000));
         clock.set(DateTime::UNIX_EPOCH);
         assert_eq!((clock.now_micros(), clock.boot_nanos()), (0, 10_000_000_000));
+    }
+
+    #[test]
+    fn a_suspended_machine_counts_no_steady_time() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        clock.advance(TimeDelta::seconds(2));
+        clock.suspend(Duration::from_secs(60));
+        assert_eq!((clock.now_micros(), clock.boot_nanos()), (62_000_000, 62_000_000_000));
+        assert_eq!(clock.steady_nanos(), 2_000_000_000);
     }
 
     #[test]

@@ -18,8 +18,8 @@ use keyfob::core::time::LATEST;
 use keyfob::core::token::{Ended, Usage};
 use keyfob::ports::store::{
     Applied, Cursor, Epoch, EventQuery, Filter, Found, Insert, Inserted, Invalidations, Lookup,
-    MassRevocation, Order, OwnerChange, OwnerSet, Page, Query, Revoked, Start, StoredEvent,
-    Touched, Use,
+    MassRevocation, NodeId, NodeReport, Order, OwnerChange, OwnerSet, Page, Query, Revoked, Start,
+    StoredEvent, Touched, Use,
 };
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::sample;
@@ -1015,6 +1015,48 @@ impl TokenStore for Broken {
         }
         listed.epoch = self.show_epoch(listed.epoch);
         Ok(listed)
+    }
+
+    async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError> {
+        let _step = self.step();
+        match self.flaw {
+            Flaw::FirstReportsStay => {
+                let known = self.inner.nodes().await?;
+                if known.iter().any(|known| known.node == report.node) {
+                    return Ok(());
+                }
+            }
+            Flaw::NodesAreForgottenEarly => {
+                for known in self.inner.nodes().await? {
+                    if report.at - known.at > TimeDelta::minutes(1) {
+                        self.inner.forget_node(known.node).await?;
+                    }
+                }
+            }
+            Flaw::ReportsAreChanges => {
+                let mut record = sample::record(&sample::owner(9), 9);
+                record.realm = self.inner.realm().clone();
+                self.inner.insert(sample::insert(record)).await?;
+            }
+            _ => {}
+        }
+        self.elsewhere(Flaw::NodesAreSharedByRealms)
+            .unwrap_or_else(|| self.inner.clone())
+            .report_node(report)
+            .await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError> {
+        let elsewhere = self.elsewhere(Flaw::NodesAreSharedByRealms);
+        elsewhere.unwrap_or_else(|| self.inner.clone()).nodes().await
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        if self.is(Flaw::NodesThatHaveGoneStay) {
+            return Ok(());
+        }
+        let elsewhere = self.elsewhere(Flaw::NodesAreSharedByRealms);
+        elsewhere.unwrap_or_else(|| self.inner.clone()).forget_node(node).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

@@ -333,6 +333,9 @@ flaws! {
     finding_reaches_other_realms: FindingReachesOtherRealms breaks [
         a_token_of_another_realm_is_not_found
     ];
+    first_reports_stay: FirstReportsStay breaks [
+        a_node_is_listed_as_it_last_reported
+    ];
     forged_cursors_begin: ForgedCursorsBegin breaks [
         a_cursor_of_another_list_is_refused
     ];
@@ -342,6 +345,7 @@ flaws! {
     ];
     handles_are_separate: HandlesAreSeparate breaks [
         a_look_up_shows_every_change_that_has_returned
+        a_node_is_listed_as_it_last_reported
         two_handles_on_a_realm_are_the_same_store
     ];
     handles_forget_their_realm: HandlesForgetTheirRealm breaks [
@@ -443,6 +447,15 @@ flaws! {
     ];
     names_outlive_revocation: NamesOutliveRevocation breaks [
         revoking_frees_a_name_and_deactivating_does_not
+    ];
+    nodes_are_forgotten_early: NodesAreForgottenEarly breaks [
+        a_node_is_kept_for_an_hour
+    ];
+    nodes_are_shared_by_realms: NodesAreSharedByRealms breaks [
+        nodes_are_of_one_realm
+    ];
+    nodes_that_have_gone_stay: NodesThatHaveGoneStay breaks [
+        a_node_that_has_gone_is_not_listed
     ];
     not_before_is_lost: NotBeforeIsLost breaks [
         a_first_valid_instant_survives
@@ -636,6 +649,9 @@ flaws! {
     ];
     replaced_digests_are_found: ReplacedDigestsAreFound breaks [
         a_rotated_token_is_found_by_its_new_digest_only
+    ];
+    reports_are_changes: ReportsAreChanges breaks [
+        a_report_is_no_change
     ];
     revocations_expect_a_version: RevocationsExpectAVersion breaks [
         a_revocation_wins_every_race

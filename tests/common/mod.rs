@@ -9,7 +9,8 @@ use keyfob::core::owner::OwnerState;
 use keyfob::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservation};
 use keyfob::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
-    OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent, TokenStore, Use,
+    NodeId, NodeReport, OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent,
+    TokenStore, Use,
 };
 use keyfob::store::memory::MemoryStore;
 use keyfob::{OwnerId, RealmId};
@@ -97,6 +98,29 @@ impl<W: Way> TokenStore for Detour<W> {
 
     async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError> {
         self.by("invalidations", self.store.invalidations(since)).await
+    }
+
+    async fn changed(&self, since: Epoch) {
+        let work = async {
+            self.store.changed(since).await;
+            Ok(())
+        };
+        // A hint that fails is one that does not come.
+        if self.by("changed", work).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError> {
+        self.by("report_node", self.store.report_node(report)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError> {
+        self.by("nodes", self.store.nodes()).await
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        self.by("forget_node", self.store.forget_node(node)).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

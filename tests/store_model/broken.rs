@@ -10,8 +10,8 @@ use keyfob::core::owner::OwnerState;
 use keyfob::core::token::TokenRecord;
 use keyfob::ports::store::{
     Applied, Epoch, EventQuery, Filter, Found, Insert, Inserted, Invalidations, Lookup,
-    MassRevocation, OwnerChange, OwnerSet, Page, Query, Revoked, Start, StoreError, StoredEvent,
-    Touched, Use,
+    MassRevocation, NodeId, NodeReport, OwnerChange, OwnerSet, Page, Query, Revoked, Start,
+    StoreError, StoredEvent, Touched, Use,
 };
 use keyfob::store::memory::MemoryStore;
 use keyfob::{OwnerId, RealmId, TokenId, TokenStore};
@@ -150,6 +150,18 @@ impl TokenStore for Broken {
             changes.retain(|(_, touched)| !matches!(touched, Touched::Owner(_)));
         }
         Ok(answer)
+    }
+
+    async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError> {
+        self.store.report_node(report).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError> {
+        self.store.nodes().await
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        self.store.forget_node(node).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

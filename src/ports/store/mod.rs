@@ -1,6 +1,7 @@
 //! Where tokens are kept.
 
 mod change;
+mod node;
 mod query;
 
 use std::fmt;
@@ -12,6 +13,7 @@ pub use self::change::{
     Applied, EventQuery, Insert, Inserted, MassRevocation, OwnerChange, OwnerChanged, OwnerSet,
     Revoked, StoredEvent, Use,
 };
+pub use self::node::{NodeId, NodeReport};
 pub use self::query::{Cursor, Filter, Order, Page, Query, Start, StateName};
 use crate::core::change::{Change, Presenter};
 use crate::core::digest::{Digest, DigestScheme};
@@ -152,6 +154,42 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`].
     async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError>;
 
+    /// Returns when something changed after an epoch, as far as the store comes to know of it; a
+    /// store that hears of nothing waits for ever, which is the default.
+    ///
+    /// A mere hint, so that news is asked for at once and not only every now and then. It may come
+    /// for nothing; that it fails to come delays news and breaks no promise.
+    async fn changed(&self, since: Epoch) {
+        let _ = since;
+        std::future::pending().await
+    }
+
+    /// Writes down, durably, that a node remembers what it read here, and how far it has come.
+    ///
+    /// It replaces what the node reported before. A node that has not reported for an hour, by the
+    /// store's clock or else by the report's, may be forgotten, and nobody else.
+    ///
+    /// **If you lie:** a revocation that waits for all nodes returns before one of them has heard.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError>;
+
+    /// Every node that may remember what it read here, as it last reported.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError>;
+
+    /// Forgets a node, which remembers nothing any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError>;
+
     /// Events in the order of their commits, of one token or owner or of all.
     ///
     /// # Errors
@@ -200,13 +238,22 @@ pub struct Found {
     pub owner: OwnerState,
     /// The last epoch that the snapshot includes.
     pub epoch: Epoch,
+    /// The store's own time, if it has a clock of its own.
+    pub now: Option<DateTime<Utc>>,
 }
 
 impl Found {
     /// A row with its owner's state, both as of `epoch`.
     #[must_use]
     pub fn new(record: impl Into<Box<TokenRecord>>, owner: OwnerState, epoch: Epoch) -> Self {
-        Self { record: record.into(), owner, epoch }
+        Self { record: record.into(), owner, epoch, now: None }
+    }
+
+    /// The same, at that time by the store's own clock.
+    #[must_use]
+    pub const fn at(mut self, now: Option<DateTime<Utc>>) -> Self {
+        self.now = now;
+        self
     }
 
     /// Whether this is the presenting token as the decision saw it, and live at that time: what

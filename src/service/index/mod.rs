@@ -8,24 +8,28 @@ mod intern;
 mod slot;
 mod table;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use self::intern::Interner;
 use self::slot::{Entry, Key};
 use self::table::{Place, Table};
 use crate::core::constraints::Constraints;
 use crate::core::digest::Digest;
+use crate::core::epoch::{Epoch, Invalidations, Touched};
+use crate::core::freshness::{Effect, Freshness, Lease, Poll, Reading, Ticket};
 use crate::core::id::{Kind, OwnerId, ScopeName, TokenId};
 use crate::core::scope::{Grant, Scope};
 use crate::core::token::TokenRecord;
-use crate::ports::store::{StoreError, Touched};
 
 pub(super) struct Index<S: Scope> {
     table: Table,
     owners: Interner<OwnerId, OwnerId>,
     classes: Interner<ClassKey, Class<S>>,
     writer: Mutex<Writer>,
+    published: Published,
 }
 
 /// What many tokens have in common, kept once.
@@ -56,38 +60,34 @@ pub(super) struct Hit {
     pub(super) record_use: bool,
 }
 
-/// When a reader began to ask the store. What was dropped since then must not come back.
-#[derive(Clone, Copy)]
-pub(super) struct Ticket(u64);
-
-#[derive(Default)]
 struct Writer {
     /// Where each owner's slots are, by the owner's handle.
     places: HashMap<u32, Vec<Place>>,
-    /// What was dropped lately, with its number.
-    dropped: VecDeque<(u64, Touched)>,
-    last_drop: u64,
-    /// What is being changed right now, or was and nobody knows how it ended: never filled.
-    barred: HashMap<Bar, u32>,
-    /// So many changes have no known end that nothing can be filled.
-    all_barred: bool,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Bar {
-    Everything,
-    Owner(u32),
-    Token(TokenId),
+    /// What was touched lately, and until when the table may be used.
+    freshness: Freshness,
 }
 
 impl<S: Scope> Index<S> {
-    pub(super) fn new(expected: usize, most: usize) -> Self {
+    pub(super) fn new(expected: usize, most: usize, freshness: Freshness) -> Self {
         Self {
             table: Table::new(expected, most),
             owners: Interner::new(),
             classes: Interner::new(),
-            writer: Mutex::default(),
+            writer: Mutex::new(Writer { places: HashMap::new(), freshness }),
+            published: Published::default(),
         }
+    }
+
+    /// Until when what is found may be used. Whoever finds something must have read this before: a
+    /// lease that came later is for a table that has changed since.
+    #[inline]
+    pub(super) fn lease(&self) -> Lease {
+        self.published.lease()
+    }
+
+    /// The latest time that the store has ever told, this one included.
+    pub(super) fn hold(&self, told_micros: i64) -> i64 {
+        self.published.held_micros.fetch_max(told_micros, Ordering::Relaxed).max(told_micros)
     }
 
     /// Starts the trip to memory for a token, to be finished by [`Index::find`].
@@ -137,20 +137,24 @@ impl<S: Scope> Index<S> {
 
     /// To be taken before the store is asked for what [`Index::fill`] is to hold.
     pub(super) fn ticket(&self) -> Ticket {
-        Ticket(self.writer().last_drop)
+        self.writer().freshness.ticket()
     }
 
-    /// Remembers a secret that was just accepted, unless something about it changed since.
+    /// Remembers a secret that was just accepted, by a row that was read with that epoch, unless
+    /// something about it changed since.
     pub(super) fn fill(
         &self,
-        ticket: Ticket,
+        (ticket, read): (Ticket, Epoch),
         id: TokenId,
         digest: Digest,
         hit: &Hit,
         used_second: u32,
     ) {
+        let Some(owner) = self.owners.value(hit.owner) else {
+            return;
+        };
         let mut writer = self.writer();
-        if writer.is_stale(ticket, id, hit.owner, &self.owners) {
+        if !writer.freshness.may_keep(ticket, read, id, owner) {
             return;
         }
         let key = Key::of(id);
@@ -174,44 +178,69 @@ impl<S: Scope> Index<S> {
         }
     }
 
-    /// Drops what a change is about to touch, and lets nothing of it come back until the guard
-    /// says that the change has ended. A guard that is dropped unsaid leaves the bar: a change
-    /// whose end nobody knows is asked of the store for ever after.
-    pub(super) fn begin_change(&self, touched: &Touched) -> ChangeGuard<'_, S> {
+    /// This service has made the change of that epoch, which touched no more than this: forgets it.
+    /// To be called before its maker is told that it was made.
+    pub(super) fn changed(&self, epoch: Epoch, touched: &[Touched]) {
         let mut writer = self.writer();
-        let bar = match touched {
-            Touched::Everything => Some(Bar::Everything),
-            Touched::Owner(owner) => self.owners.intern(owner, OwnerId::clone).map(Bar::Owner),
-            Touched::Token(id) => Some(Bar::Token(*id)),
-        };
-        match &bar {
-            Some(bar) if writer.barred.len() < MOST_BARS || writer.barred.contains_key(bar) => {
-                let count = writer.barred.entry(bar.clone()).or_default();
-                *count = count.saturating_add(1);
-            }
-            _ => {
-                #[cfg(feature = "tracing")]
-                if !writer.all_barred {
-                    tracing::error!(
-                        "too many changes have no known end: every token is asked of the store"
-                    );
-                }
-                writer.all_barred = true;
-            }
+        writer.freshness.changed(epoch, touched.iter().cloned());
+        for one in touched {
+            self.forget(&mut writer, one);
         }
-        self.drop_touched(&mut writer, touched);
-        ChangeGuard { index: self, bar, touched: touched.clone() }
     }
 
-    /// Drops a token that the store has just refused.
-    pub(super) fn forget(&self, id: TokenId) {
-        // Most refused tokens were never here, and refusals must not fill the list of drops.
+    /// Forgets what somebody may have touched, at that epoch or before.
+    pub(super) fn noticed(&self, epoch: Epoch, touched: &Touched) {
+        let mut writer = self.writer();
+        writer.freshness.noticed(epoch, [touched.clone()]);
+        self.forget(&mut writer, touched);
+    }
+
+    /// The store has just refused a token, in a snapshot with that epoch.
+    pub(super) fn refused(&self, id: TokenId, read: Epoch) {
+        let mut writer = self.writer();
+        writer.freshness.refused(read, id);
+        self.forget(&mut writer, &Touched::Token(id));
+    }
+
+    /// The store does not know the token.
+    pub(super) fn unknown(&self, id: TokenId) {
+        // Whoever makes up ids must not hold up the others.
         if !self.table.places_of(Key::of(id)).is_empty() {
-            self.drop_touched(&mut self.writer(), &Touched::Token(id));
+            self.forget(&mut self.writer(), &Touched::Token(id));
         }
     }
 
-    fn drop_touched(&self, writer: &mut Writer, touched: &Touched) {
+    pub(super) fn poll(&self, at: Reading) -> Poll {
+        self.writer().freshness.poll(at)
+    }
+
+    pub(super) fn applied(&self) -> Option<Epoch> {
+        self.writer().freshness.applied()
+    }
+
+    pub(super) fn registered_for(&self, at: Reading) -> Duration {
+        self.writer().freshness.registered_for(at)
+    }
+
+    pub(super) fn registered(&self, begun: Reading, lasts: Duration) {
+        self.writer().freshness.registered(begun, lasts);
+    }
+
+    /// Takes in what the store answered; returns what was done.
+    pub(super) fn answered(&self, poll: Poll, at: Reading, answer: &Invalidations) -> Vec<Effect> {
+        let mut writer = self.writer();
+        let effects = writer.freshness.answered(poll, at, answer);
+        for effect in &effects {
+            match effect {
+                Effect::Forget(touched) => self.forget(&mut writer, touched),
+                Effect::Publish(lease) => self.published.publish(*lease),
+                Effect::HistoryLost { .. } => {}
+            }
+        }
+        effects
+    }
+
+    fn forget(&self, writer: &mut Writer, touched: &Touched) {
         match touched {
             Touched::Everything => {
                 self.table.clear_all();
@@ -233,12 +262,6 @@ impl<S: Scope> Index<S> {
                 }
             }
         }
-        writer.last_drop = writer.last_drop.saturating_add(1);
-        if writer.dropped.len() == REMEMBERED_DROPS {
-            writer.dropped.pop_front();
-        }
-        let number = writer.last_drop;
-        writer.dropped.push_back((number, touched.clone()));
     }
 
     /// How many secrets are indexed, and how many bytes their slots take.
@@ -253,30 +276,6 @@ impl<S: Scope> Index<S> {
 }
 
 impl Writer {
-    fn is_stale(
-        &self,
-        ticket: Ticket,
-        id: TokenId,
-        owner: u32,
-        owners: &Interner<OwnerId, OwnerId>,
-    ) -> bool {
-        let barred = self.all_barred
-            || [Bar::Everything, Bar::Owner(owner), Bar::Token(id)]
-                .iter()
-                .any(|b| self.barred.contains_key(b));
-        // What is no longer remembered may have been about this token.
-        let forgotten =
-            self.dropped.front().is_some_and(|(first, _)| *first > ticket.0.saturating_add(1));
-        let mut since = self.dropped.iter().rev().take_while(|(number, _)| *number > ticket.0);
-        barred
-            || forgotten
-            || since.any(|(_, touched)| match touched {
-                Touched::Everything => true,
-                Touched::Owner(name) => owners.value(owner) == Some(name),
-                Touched::Token(token) => *token == id,
-            })
-    }
-
     fn forget_place(&mut self, owner: u32, place: Place) {
         if let Some(places) = self.places.get_mut(&owner) {
             if let Some(position) = places.iter().position(|known| *known == place) {
@@ -289,53 +288,38 @@ impl Writer {
     }
 }
 
-/// Keeps what a change touches out of the index until its end is known.
-#[must_use = "dropped unsaid, it bars what the change touches for good"]
-pub(super) struct ChangeGuard<'a, S: Scope> {
-    index: &'a Index<S>,
-    bar: Option<Bar>,
-    touched: Touched,
+/// The lease as readers see it, without a lock.
+#[derive(Default)]
+struct Published {
+    until_nanos: AtomicU64,
+    date_ahead_micros: AtomicI64,
+    time_ahead_micros: AtomicI64,
+    held_micros: AtomicI64,
 }
 
-impl<S: Scope> ChangeGuard<'_, S> {
-    /// What the store made of the change. Where it says that it made nothing, the change has
-    /// ended; where it does not know, the bar stays.
-    pub(super) fn settle<T>(self, outcome: Result<T, StoreError>) -> Result<(Self, T), StoreError> {
-        match outcome {
-            Ok(made) => Ok((self, made)),
-            Err(error @ StoreError::Indeterminate(_)) => Err(error),
-            Err(error) => {
-                self.ended(&HashSet::new());
-                Err(error)
-            }
-        }
+impl Published {
+    /// Only under the writer lock, when the table holds nothing that the lease does not cover.
+    fn publish(&self, lease: Lease) {
+        let Lease { until_nanos, date_ahead_micros, time_ahead_micros, held_micros } = lease;
+        self.held_micros.fetch_max(held_micros, Ordering::Relaxed);
+        // Whoever reads the old end with the new clocks has a lease that ends sooner.
+        self.date_ahead_micros.store(date_ahead_micros, Ordering::Relaxed);
+        self.time_ahead_micros.store(time_ahead_micros, Ordering::Relaxed);
+        self.until_nanos.store(until_nanos, Ordering::Release);
     }
 
-    /// The change has ended, one way or the other, and others of its kind are over too.
-    pub(super) fn ended(self, also: &HashSet<TokenId>) {
-        let mut writer = self.index.writer();
-        // Reads that began while the store was changing may have seen either side.
-        self.index.drop_touched(&mut writer, &self.touched);
-        for id in also {
-            self.index.drop_touched(&mut writer, &Touched::Token(*id));
-        }
-        let Some(bar) = &self.bar else {
-            return;
-        };
-        if let Some(count) = writer.barred.get_mut(bar) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                writer.barred.remove(bar);
-            }
-        }
+    #[inline]
+    fn lease(&self) -> Lease {
+        // What is read after this is at least as new.
+        let until_nanos = self.until_nanos.load(Ordering::Acquire);
+        Lease::new(
+            until_nanos,
+            self.date_ahead_micros.load(Ordering::Relaxed),
+            self.time_ahead_micros.load(Ordering::Relaxed),
+            self.held_micros.load(Ordering::Relaxed),
+        )
     }
 }
 
 /// A token's use is recorded once in this time.
 pub(super) const USE_INTERVAL_SECONDS: u32 = 60;
-
-/// A reader that was out for longer than it takes to drop so many asks again.
-const REMEMBERED_DROPS: usize = 4096;
-
-/// More changes than this without a known end mean that the store has been in trouble for long.
-const MOST_BARS: usize = 65_536;

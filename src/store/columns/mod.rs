@@ -5,7 +5,9 @@
 mod read;
 mod write;
 
-pub(super) use self::read::{Row, fixed, found, given, given_bytes, json, owner, token, word};
+pub(super) use self::read::{
+    Row, change, fixed, found, given, given_bytes, json, node, owner, token,
+};
 pub(super) use self::write::{
     Named, of_patch, of_token, signed, standing_number, state_number, written,
 };

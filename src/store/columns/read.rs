@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use crate::core::id::{KeyId, TokenId};
 use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::scope::Grant;
 use crate::core::token::{Ended, Expiry, Previous, State, TokenRecord, Usage, Validity};
-use crate::ports::store::{Epoch, Found};
+use crate::ports::store::{Epoch, Found, NodeId, NodeReport, Touched};
 
 /// A row whose columns are read one after the other, without copying what they hold.
 pub(in crate::store) trait Row<'r> {
@@ -113,6 +114,27 @@ pub(in crate::store) fn found<'r, R: Row<'r>>(row: &mut R) -> Result<Found, R::E
     let record = Box::new(token(row)?);
     let owner = owner(row)?;
     Ok(Found::new(record, owner, Epoch(given(row.integer()?, "epoch")?)))
+}
+
+/// Reads a change's epoch, token and owner: one of the latter two, or neither, which is everything.
+pub(in crate::store) fn change<'r, R: Row<'r>>(row: &mut R) -> Result<(Epoch, Touched), R::Error> {
+    let epoch = Epoch(given(row.integer()?, "epoch")?);
+    let touched = match (row.bytes()?, row.text()?) {
+        (Some(token), _) => Touched::Token(TokenId::from_bytes(fixed(token, "token")?)),
+        (None, Some(owner)) => Touched::Owner(word(Some(owner), "owner")?),
+        (None, None) => Touched::Everything,
+    };
+    Ok((epoch, touched))
+}
+
+/// Reads a node, how far it has come, its bound in microseconds and when it reported.
+pub(in crate::store) fn node<'r, R: Row<'r>>(row: &mut R) -> Result<NodeReport, R::Error> {
+    Ok(NodeReport::new(
+        NodeId(given_bytes(row.bytes()?, "node")?),
+        Epoch(given(row.integer()?, "applied")?),
+        Duration::from_micros(given(row.integer()?, "bound")?),
+        required(instant(row.integer()?)?, "at")?,
+    ))
 }
 
 /// Reads an owner's standing, generation, sequence and time of change: all null for an owner that

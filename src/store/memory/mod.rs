@@ -4,11 +4,13 @@
 //! is one step for all others. Nothing survives the process.
 
 mod factors;
+mod nodes;
 mod order;
 mod realm;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -20,7 +22,8 @@ use crate::core::id::{OwnerId, RealmId};
 use crate::core::owner::OwnerState;
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
-    OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent, TokenStore, Use,
+    NodeId, NodeReport, OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent,
+    TokenStore, Use,
 };
 
 /// A store in memory, bound to one realm. Clones are handles on the same realm.
@@ -121,6 +124,24 @@ impl TokenStore for MemoryStore {
 
     async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError> {
         Ok(self.locked().invalidations(since))
+    }
+
+    async fn changed(&self, since: Epoch) {
+        poll_fn(|context| self.locked().poll_changed(since, context.waker())).await
+    }
+
+    async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError> {
+        self.locked().nodes.report(report);
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError> {
+        Ok(self.locked().nodes.list())
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        self.locked().nodes.forget(node);
+        Ok(())
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use chrono::{DateTime, Utc};
 
 use super::factors::Factors;
+use super::nodes::Nodes;
 use crate::core::change::{Change, Presenter};
 use crate::core::digest::{DigestScheme, StoredDigest};
 use crate::core::event::Event;
@@ -25,11 +26,12 @@ pub(super) struct Realm {
     owners: HashMap<OwnerId, OwnerState>,
     issued: HashMap<(OwnerId, IdempotencyKey), TokenId>,
     events: VecDeque<StoredEvent>,
-    changes: VecDeque<(Epoch, Touched)>,
+    changes: VecDeque<(Epoch, Touched, DateTime<Utc>)>,
     last_number: u64,
     last_event: u64,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     pub(super) factors: Factors,
+    pub(super) nodes: Nodes,
 }
 
 type DigestKey = (DigestScheme, Option<KeyId>, [u8; 32]);
@@ -192,11 +194,15 @@ impl Realm {
 
     pub(super) fn invalidations(&self, since: Epoch) -> Invalidations {
         let oldest =
-            self.changes.front().map_or(self.epoch.0, |(epoch, _)| epoch.0.saturating_sub(1));
-        let remembered = since.0 >= oldest && since <= self.epoch;
-        let changes = remembered
-            .then(|| self.changes.iter().filter(|(epoch, _)| *epoch > since).cloned().collect());
-        Invalidations::new(self.epoch, changes, None)
+            self.changes.front().map_or(self.epoch.0, |(epoch, ..)| epoch.0.saturating_sub(1));
+        if since.0 < oldest || since > self.epoch {
+            return Invalidations::new(self.epoch, None, None);
+        }
+        let news = self.changes.partition_point(|(epoch, ..)| *epoch <= since);
+        let first_at = self.changes.get(news).map(|(.., at)| *at);
+        let changes =
+            self.changes.range(news..).map(|(epoch, touched, _)| (*epoch, touched.clone()));
+        Invalidations::new(self.epoch, Some(changes.collect()), None).first_at(first_at)
     }
 
     pub(super) fn events(&self, query: &EventQuery) -> Vec<StoredEvent> {
@@ -293,11 +299,12 @@ impl Realm {
         if self.changes.len() == REMEMBERED_CHANGES {
             self.changes.pop_front();
         }
-        self.changes.push_back((self.epoch, touched));
+        self.changes.push_back((self.epoch, touched, event.at));
         if self.events.len() == REMEMBERED_EVENTS {
             self.events.pop_front();
         }
         self.events.push_back(StoredEvent { sequence: self.last_event, event });
+        self.nodes.wake();
         self.epoch
     }
 }

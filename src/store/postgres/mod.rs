@@ -12,6 +12,7 @@ mod line;
 mod link;
 mod list;
 mod migrate;
+mod nodes;
 mod options;
 mod read;
 mod rows;
@@ -33,7 +34,8 @@ use crate::core::id::{OwnerId, RealmId};
 use crate::core::owner::OwnerState;
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
-    OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent, TokenStore, Use,
+    NodeId, NodeReport, OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent,
+    TokenStore, Use,
 };
 
 /// A store in a PostgreSQL database, bound to one realm. Clones are handles on the same realm.
@@ -197,6 +199,22 @@ impl TokenStore for PostgresStore {
         let to = self.clone();
         self.look_up(async move { read::invalidations(&to.shared.points, &to.realm, since).await })
             .await
+    }
+
+    async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError> {
+        let (to, report) = (self.clone(), *report);
+        self.change(async move { nodes::report(&to.shared.changes, &to.realm, &report).await })
+            .await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError> {
+        let to = self.clone();
+        self.look_up(async move { nodes::list(&to.shared.points, &to.realm).await }).await
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        let to = self.clone();
+        self.change(async move { nodes::forget(&to.shared.changes, &to.realm, node).await }).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

@@ -8,14 +8,10 @@ use super::ask::Ask;
 use super::line::Line;
 use super::rows::Fields;
 use super::trouble::Trouble;
-use crate::core::id::{KeyId, OwnerId, RealmId, TokenId};
+use crate::core::id::{KeyId, OwnerId, RealmId};
 use crate::core::owner::OwnerState;
-use crate::ports::store::{
-    Epoch, EventQuery, Found, Invalidations, Lookup, Query, StoredEvent, Touched,
-};
-use crate::store::columns::{
-    self, COLUMNS, Damaged, FOUND_WITH, Row as _, fixed, given, json, signed, word,
-};
+use crate::ports::store::{Epoch, EventQuery, Found, Invalidations, Lookup, Query, StoredEvent};
+use crate::store::columns::{self, COLUMNS, Damaged, FOUND_WITH, Row as _, given, json, signed};
 
 pub(super) async fn find(
     line: &Line,
@@ -39,7 +35,9 @@ pub(super) async fn find(
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    columns::found(&mut Fields::of(row)).map(Some)
+    let mut fields = Fields::of(row);
+    let found = columns::found(&mut fields)?;
+    Ok(Some(found.at(fields.integer()?.and_then(DateTime::from_timestamp_micros))))
 }
 
 static FIND_BY_DIGEST: LazyLock<String> = LazyLock::new(|| {
@@ -52,7 +50,7 @@ static FIND_BY_NUMBER: LazyLock<String> = LazyLock::new(|| finding("t.number = $
 /// would otherwise read all owners of the realm each time.
 fn finding(condition: &str) -> String {
     format!(
-        "SELECT {COLUMNS}, {FOUND_WITH}
+        "SELECT {COLUMNS}, {FOUND_WITH}, keyfob.now_micros()
          FROM keyfob.records t
          LEFT JOIN LATERAL (
              SELECT * FROM keyfob.owners o WHERE o.realm = t.realm AND o.owner = t.owner LIMIT 1
@@ -120,8 +118,9 @@ pub(super) async fn invalidations(
     since: Epoch,
 ) -> Result<Invalidations, Trouble> {
     let ask = Ask::often(
-        "SELECT n.epoch, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-                (SELECT min(o.epoch) FROM keyfob.changes o WHERE o.realm = $1), c.epoch, c.token, c.owner
+        "SELECT n.epoch, keyfob.now_micros(),
+                (SELECT min(o.epoch) FROM keyfob.changes o WHERE o.realm = $1),
+                c.epoch, c.token, c.owner, c.at
          FROM (SELECT coalesce(max(r.epoch), 0) FROM keyfob.realms r WHERE r.realm = $1) AS n (epoch)
          LEFT JOIN keyfob.changes c ON c.realm = $1 AND c.epoch > $2
          ORDER BY c.epoch",
@@ -140,18 +139,14 @@ pub(super) async fn invalidations(
     if since.0 < oldest || since > now {
         return Ok(Invalidations::new(now, None, clock));
     }
-    let mut changes = Vec::with_capacity(rows.len());
+    let (mut changes, mut first_at) = (Vec::with_capacity(rows.len()), None);
     for row in &rows {
-        let mut fields = Fields::after(row, 3);
-        let Some(epoch) = fields.integer()? else {
-            continue;
-        };
-        let touched = match (fields.bytes()?, fields.text()?) {
-            (Some(token), _) => Touched::Token(TokenId::from_bytes(fixed(token, "token")?)),
-            (None, Some(owner)) => Touched::Owner(word(Some(owner), "owner")?),
-            (None, None) => Touched::Everything,
-        };
-        changes.push((Epoch(given(Some(epoch), "epoch")?), touched));
+        // Where there is none the join leaves one row, without a change.
+        if Fields::after(row, 3).integer()?.is_some() {
+            let mut fields = Fields::after(row, 3);
+            changes.push(columns::change(&mut fields)?);
+            first_at = first_at.or(fields.integer()?.and_then(DateTime::from_timestamp_micros));
+        }
     }
-    Ok(Invalidations::new(now, Some(changes), clock))
+    Ok(Invalidations::new(now, Some(changes), clock).first_at(first_at))
 }

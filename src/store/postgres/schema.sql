@@ -137,8 +137,20 @@ CREATE TABLE keyfob.changes (
     -- One of the two, or neither: then everything was touched.
     token bytea  CHECK (length(token) = 16),
     owner text   COLLATE "C",
+    -- When it was made, by this server's clock.
+    at    bigint NOT NULL,
     PRIMARY KEY (realm, epoch),
     CHECK (token IS NULL OR owner IS NULL)
+);
+
+-- Who remembers what it read here, and up to which epoch it has forgotten what changed.
+CREATE TABLE keyfob.nodes (
+    realm   text   COLLATE "C" NOT NULL,
+    node    bytea  NOT NULL CHECK (length(node) = 16),
+    applied bigint NOT NULL,
+    bound   bigint NOT NULL,
+    at      bigint NOT NULL,
+    PRIMARY KEY (realm, node)
 );
 
 CREATE TABLE keyfob.factors (
@@ -167,6 +179,11 @@ CREATE TABLE keyfob.marks (
     value bytea NOT NULL CHECK (length(value) = 8),
     PRIMARY KEY (realm, owner, mark)
 );
+
+-- Microseconds since 1970, by this server's clock. It is the time of the whole cluster.
+CREATE FUNCTION keyfob.now_micros() RETURNS bigint LANGUAGE sql AS $$
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+$$;
 
 -- Makes this transaction wait for the disk when it commits. A revocation that was acknowledged and
 -- lost in a crash is a token that is alive again; a lost attempt is a free one.
@@ -202,7 +219,8 @@ DECLARE
 BEGIN
     UPDATE keyfob.realms r SET epoch = r.epoch + 1, last_event = r.last_event + 1
         WHERE r.realm = in_realm RETURNING r.epoch, r.last_event INTO now_epoch, now_event;
-    INSERT INTO keyfob.changes VALUES (in_realm, now_epoch, touched_token, touched_owner);
+    INSERT INTO keyfob.changes
+        VALUES (in_realm, now_epoch, touched_token, touched_owner, keyfob.now_micros());
     -- A reader that is further behind than 10,000 has missed seconds of the fastest writer; it
     -- starts anew. By the hundred, since a delete costs as much for one row as for many.
     IF now_epoch % 100 = 0 THEN

@@ -12,6 +12,8 @@
 
 mod connection;
 mod factors;
+mod hints;
+mod nodes;
 mod read;
 mod reader;
 mod revoke;
@@ -29,6 +31,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
 use self::connection::STEPS;
+use self::hints::Hints;
 use self::reader::Readers;
 use self::rows::Trouble;
 use self::write::Writing;
@@ -38,7 +41,8 @@ use crate::core::id::{OwnerId, RealmId};
 use crate::core::owner::OwnerState;
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
-    OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent, TokenStore, Use,
+    NodeId, NodeReport, OwnerChange, OwnerSet, Page, Query, Revoked, StoreError, StoredEvent,
+    TokenStore, Use,
 };
 
 /// A store in a SQLite file, bound to one realm. Clones are handles on the same realm.
@@ -54,6 +58,7 @@ struct Shared {
     idle: Mutex<Vec<Connection>>,
     questions: Readers,
     writer: Writer,
+    hints: Hints,
 }
 
 impl SqliteStore {
@@ -73,7 +78,8 @@ impl SqliteStore {
             .map_err(StoreError::unavailable)?;
         let writer = Writer::start(connection, PATIENCE).map_err(StoreError::unavailable)?;
         let questions = Readers::start().map_err(StoreError::unavailable)?;
-        let shared = Shared { path, idle: Mutex::default(), questions, writer };
+        let shared =
+            Shared { path, idle: Mutex::default(), questions, writer, hints: Hints::default() };
         Ok(Self { realm, shared: Arc::new(shared) })
     }
 
@@ -198,6 +204,23 @@ impl TokenStore for SqliteStore {
 
     async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError> {
         self.read_together(|connection, realm| read::invalidations(connection, realm, since))
+    }
+
+    async fn changed(&self, since: Epoch) {
+        self.shared.hints.changed(&self.shared.path, &self.realm, since).await;
+    }
+
+    async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError> {
+        let report = *report;
+        self.write(move |writing| writing.report_node(&report)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError> {
+        self.read(|connection, realm| nodes::nodes(connection, realm))
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        self.write(move |writing| writing.forget_node(node)).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

@@ -1,19 +1,18 @@
 //! Questions. The caller asks each that is of several statements in one snapshot.
 
+use chrono::DateTime;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::rows::{Fields, Trouble};
-use crate::core::id::{KeyId, OwnerId, RealmId, TokenId};
+use crate::core::id::{KeyId, OwnerId, RealmId};
 use crate::core::owner::OwnerState;
 use crate::core::token::TokenRecord;
 use crate::core::verify::micros;
 use crate::ports::store::{
-    Epoch, EventQuery, Filter, Found, Invalidations, Lookup, Order, Page, Query, Start,
-    StoredEvent, Touched,
+    Epoch, EventQuery, Filter, Found, Invalidations, Lookup, Order, Page, Query, Start, StoredEvent,
 };
 use crate::store::columns::{
-    self, COLUMNS, Damaged, Row as _, Value, fixed, given, json, signed, state_number, word,
-    written,
+    self, COLUMNS, Damaged, Row as _, Value, given, json, signed, state_number, written,
 };
 use crate::store::cursor::{Field, Place};
 
@@ -207,21 +206,16 @@ pub(super) fn invalidations(
         return Ok(Invalidations::new(now, None, None));
     }
     let mut statement = connection.prepare_cached(
-        "SELECT epoch, token, owner FROM changes WHERE realm = ?1 AND epoch > ?2 ORDER BY epoch",
+        "SELECT epoch, token, owner, at FROM changes WHERE realm = ?1 AND epoch > ?2 ORDER BY epoch",
     )?;
-    let changes = statement
-        .query_and_then(params![realm.as_str(), signed(since.0)?], |row| {
-            let mut fields = Fields::of(row);
-            let epoch = Epoch(given(fields.integer()?, "epoch")?);
-            let touched = match (fields.bytes()?, fields.text()?) {
-                (Some(token), _) => Touched::Token(TokenId::from_bytes(fixed(token, "token")?)),
-                (None, Some(owner)) => Touched::Owner(word(Some(owner), "owner")?),
-                (None, None) => Touched::Everything,
-            };
-            Ok((epoch, touched))
-        })?
-        .collect::<Result<_, Trouble>>()?;
-    Ok(Invalidations::new(now, Some(changes), None))
+    let mut rows = statement.query(params![realm.as_str(), signed(since.0)?])?;
+    let (mut changes, mut first_at) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        let mut fields = Fields::of(row);
+        changes.push(columns::change(&mut fields)?);
+        first_at = first_at.or(fields.integer()?.and_then(DateTime::from_timestamp_micros));
+    }
+    Ok(Invalidations::new(now, Some(changes), None).first_at(first_at))
 }
 
 /// A filter as a condition on `t`, with its values from `?1` on.

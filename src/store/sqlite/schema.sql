@@ -109,8 +109,20 @@ CREATE TABLE changes (
     -- One of the two, or neither: then everything was touched.
     token BLOB    CHECK (length(token) = 16),
     owner TEXT,
+    -- When it was made.
+    at    INTEGER NOT NULL,
     PRIMARY KEY (realm, epoch),
     CHECK (token IS NULL OR owner IS NULL)
+) STRICT, WITHOUT ROWID;
+
+-- Who remembers what it read here, and up to which epoch it has forgotten what changed.
+CREATE TABLE nodes (
+    realm   TEXT    NOT NULL,
+    node    BLOB    NOT NULL CHECK (length(node) = 16),
+    applied INTEGER NOT NULL,
+    bound   INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (realm, node)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE factors (

@@ -299,8 +299,8 @@ impl Writing<'_> {
             Touched::Token(token) => (Some(*token.as_bytes()), None),
         };
         self.connection
-            .prepare_cached("INSERT INTO changes VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![realm, epoch, token, owner])?;
+            .prepare_cached("INSERT INTO changes VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![realm, epoch, token, owner, micros(event.at)])?;
         // By the hundred, since looking costs as much as one more row.
         if epoch.wrapping_rem(100) == 0 {
             self.connection

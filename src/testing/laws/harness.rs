@@ -16,8 +16,8 @@ use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::{Ended, Previous, State, TokenRecord};
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Filter, Found, Insert, Inserted, Invalidations, Lookup,
-    MassRevocation, OwnerChange, OwnerChanged, OwnerSet, Page, Query, Revoked, StoreError,
-    StoredEvent, TokenStore, Use,
+    MassRevocation, NodeId, NodeReport, OwnerChange, OwnerChanged, OwnerSet, Page, Query, Revoked,
+    StoreError, StoredEvent, TokenStore, Use,
 };
 use crate::testing::sample;
 
@@ -87,7 +87,14 @@ impl Subject<'_> {
         owner(owner: &OwnerId) -> OwnerState;
         set_owner(change: &OwnerChange) -> OwnerSet;
         invalidations(since: Epoch) -> Invalidations;
+        report_node(report: &NodeReport) -> ();
+        forget_node(node: NodeId) -> ();
         events(query: &EventQuery) -> Vec<StoredEvent>;
+    }
+
+    #[track_caller]
+    pub(super) fn nodes(&self) -> Vec<NodeReport> {
+        self.wait(self.store.nodes()).expect("nodes has an answer")
     }
 
     pub(super) fn realm(&self) -> &RealmId {

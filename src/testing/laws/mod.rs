@@ -34,6 +34,7 @@ mod filters;
 mod harness;
 mod insertion;
 mod limits;
+mod nodes;
 mod owners;
 mod pages;
 mod presenters;
@@ -189,6 +190,12 @@ macro_rules! __with_store_laws {
                 an_unknown_presenter_is_refused
                 nothing_is_minted_by_a_token_that_is_revoked_meanwhile
                 nothing_is_issued_to_an_owner_that_is_deleted_meanwhile;
+            nodes:
+                a_node_is_listed_as_it_last_reported
+                a_node_that_has_gone_is_not_listed
+                a_node_is_kept_for_an_hour
+                nodes_are_of_one_realm
+                a_report_is_no_change;
             pruning:
                 only_what_was_dead_before_the_instant_is_forgotten
                 no_more_is_forgotten_than_asked

@@ -11,7 +11,7 @@ use crate::ports::store::{
 };
 use crate::testing::sample;
 
-fn other_realm() -> RealmId {
+pub(super) fn other_realm() -> RealmId {
     RealmId::new("çäsar's other realm").expect("a realm")
 }
 

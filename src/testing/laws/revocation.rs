@@ -217,17 +217,19 @@ pub(super) fn a_mass_revocation_misses_nothing_that_came_before(harness: &Harnes
     let store = harness.store();
     for round in 0..4 {
         let owner = sample::owner(round);
-        let first = store.add(sample::record(&owner, 100));
+        let first = store.add(sample::record(&owner, 0));
         let outcomes = race(|n| {
             if n == 0 {
                 return Err(store.revoke_all(&to_none(Filter::of_owner(owner.clone()))));
             }
-            Ok(stored(store.insert(sample::insert(sample::record(&owner, n)))))
+            // Several, so that some of them come while the others are being revoked.
+            let mine = (n * 10..n * 10 + 4).map(|n| sample::insert(sample::record(&owner, n)));
+            Ok(mine.map(|insert| stored(store.insert(insert))).collect::<Vec<_>>())
         });
         let revocation =
             outcomes.iter().find_map(|outcome| outcome.as_ref().err()).expect("one revoked");
         assert!(revocation.tokens.contains(&first.id) && !store.is_live(first.id));
-        for (record, epoch) in outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()) {
+        for (record, epoch) in outcomes.iter().flatten().flatten() {
             let came_before = *epoch < revocation.epoch;
             assert_eq!(came_before, !store.is_live(record.id));
             assert_eq!(came_before, revocation.tokens.contains(&record.id));

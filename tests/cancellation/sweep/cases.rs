@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use keyfob::core::change::{Change, Patch};
@@ -10,10 +11,11 @@ use keyfob::core::owner::OwnerStanding;
 use keyfob::core::token::Usage;
 use keyfob::http::{Need, Routes, unguarded_routes};
 use keyfob::ports::store::{
-    Epoch, EventQuery, Filter, Insert, Lookup, MassRevocation, OwnerChange, Query, Use,
+    Epoch, EventQuery, Filter, Insert, Lookup, MassRevocation, NodeId, NodeReport, OwnerChange,
+    Query, Use,
 };
 use keyfob::ports::two_factor::Answer;
-use keyfob::testing::sample;
+use keyfob::testing::{ManualTimer, sample};
 use keyfob::{Access, By, EventKind, Grant, Narrowing, ReadWrite, Rotation, State, TokenName};
 
 use super::factors::{CODES, LIMITS, MAILS, MARK, METHOD};
@@ -63,6 +65,13 @@ cases! {
         let mut narrowing = Narrowing::default();
         narrowing.expires_at = Some(sample::after(60));
         s.tokens.amend(s.parent.id, renamed(), None, &narrowing, HOST).await
+    };
+    "Tokens::revoke_fenced", s => {
+        s.tokens.revoke_fenced(s.parent.id, HOST, None, &ManualTimer::new(&s.clock)).await
+    };
+    "Tokens::fence", s => {
+        s.tokens.fence(&ManualTimer::new(&s.clock)).await;
+        Ok::<(), ()>(())
     };
     "Tokens::rotate", s => s.tokens.rotate(s.parent.id, Rotation::at_once(), HOST).await;
     "Tokens::rotate", s => {
@@ -122,6 +131,17 @@ cases! {
         s.store().set_owner(&OwnerChange::new(alice(), to, at, event)).await
     };
     "TokenStore::invalidations", s => s.store().invalidations(Epoch(0)).await;
+    "TokenStore::changed", s => {
+        s.store().changed(Epoch(0)).await;
+        Ok::<(), ()>(())
+    };
+    "TokenStore::report_node", s => {
+        let node = NodeId([7; 16]);
+        let report = NodeReport::new(node, Epoch(1), Duration::from_secs(2), sample::after(1));
+        s.store().report_node(&report).await
+    };
+    "TokenStore::nodes", s => s.store().nodes().await;
+    "TokenStore::forget_node", s => s.store().forget_node(NodeId([7; 16])).await;
     "TokenStore::events", s => s.store().events(&EventQuery::after(0, 3)).await;
     "TokenStore::prune", s => s.store().prune(sample::after(1_000_000_000), 2).await;
 

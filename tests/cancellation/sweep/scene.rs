@@ -37,6 +37,7 @@ pub(crate) struct Scene {
     /// made before there was a key; and of a token of somebody else.
     pub(crate) texts: Texts,
     pub(crate) factors: Factors,
+    pub(crate) clock: ManualClock,
     start: Epoch,
 }
 
@@ -71,7 +72,7 @@ impl Scene {
         rules.keyring = Keyring::new(key).with_previous_unkeyed();
         let clock = ManualClock::new(sample::start());
         let tokens: Tokens<ReadWrite> =
-            Builder::new(store, rules, clock, SeededRandomness::new(2)).build();
+            Builder::new(store, rules, clock.clone(), SeededRandomness::new(2)).build();
         let (parent_text, parent) = tokens.issue(request(&alice()), HOST).await.unwrap();
         let parent_text = parent_text.expose_secret().to_owned();
         let verified = tokens.authenticate(&parent_text, &Access::any()).await.unwrap();
@@ -93,7 +94,7 @@ impl Scene {
         for text in [&texts.child, &texts.other] {
             let _ = tokens.authenticate(text, &Access::any()).await.unwrap();
         }
-        Self { tokens, parent, child, blocked, verified, texts, factors, start }
+        Self { tokens, parent, child, blocked, verified, texts, factors, clock, start }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn TokenStore> {
@@ -154,12 +155,13 @@ impl Scene {
         answer.map(|answer| answer.epoch).map_err(|error| error.to_string())
     }
 
-    /// Whether the service says of every token what the store does.
+    /// Whether the service says of every token what the store does, once its bound is over.
     pub(crate) async fn index_agrees(&self) -> Result<(), String> {
         let Texts { parent, child, unused, unkeyed, other } = &self.texts;
         for text in [parent, child, unused, unkeyed, other] {
             loop {
                 let before = self.strict(text).await;
+                self.clock.advance(TimeDelta::seconds(2));
                 let verdict = self.tokens.authenticate(text, &Access::any()).await;
                 let verdict = verdict.map(drop).map_err(|error| error.code());
                 // A change that was under way may have been made in between.

@@ -11,7 +11,7 @@ use keyfob::core::owner::{OwnerStanding, OwnerState};
 use keyfob::core::token::Ended;
 use keyfob::ports::store::{
     Applied, Cursor, Epoch, EventQuery, Filter, Found, Insert, Inserted, Invalidations, Lookup,
-    MassRevocation, Order, OwnerChange, OwnerChanged, OwnerSet, Page, Query, Revoked, Start, StoredEvent,
+    MassRevocation, Order, NodeId, NodeReport, OwnerChange, OwnerChanged, OwnerSet, Page, Query, Revoked, Start, StoredEvent,
     Touched, Use,
 };
 use keyfob::{Expiry, OwnerId, RealmId, State, StoreError, TokenId, TokenRecord, TokenStore};
@@ -46,6 +46,7 @@ struct Lists {
     keys: Vec<(RealmId, OwnerId, String, TokenId)>,
     /// Each mutation with what it touched; its place among those of its realm is its epoch.
     log: Vec<(RealmId, Touched, Event)>,
+    nodes: Vec<(RealmId, NodeReport)>,
     last_number: u64,
 }
 
@@ -351,6 +352,31 @@ impl TokenStore for ListStore {
         let after = after.map(|(epoch, touched, _)| (Epoch(epoch), touched.clone())).collect();
         let changes = Some(after).filter(|_| since <= open.epoch());
         Ok(Invalidations::new(open.epoch(), changes, None))
+    }
+
+    async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError> {
+        let mut open = self.open();
+        let of_others = |(realm, known): &(RealmId, NodeReport)| {
+            *realm != self.realm
+                || (known.node != report.node && report.at - known.at <= NodeReport::KEPT_FOR)
+        };
+        open.lists.nodes.retain(of_others);
+        open.lists.nodes.push((self.realm.clone(), *report));
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError> {
+        let open = self.open();
+        let mine = open.lists.nodes.iter().filter(|(realm, _)| *realm == self.realm);
+        Ok(mine.map(|(_, report)| *report).collect())
+    }
+
+    async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
+        let is_other = |(realm, known): &(RealmId, NodeReport)| {
+            *realm != self.realm || known.node != node
+        };
+        self.open().lists.nodes.retain(is_other);
+        Ok(())
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

@@ -1,0 +1,131 @@
+//! What a service does beside answering: asking what changed, and writing down uses.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crate::core::scope::Scope;
+use crate::ports::timer::Timer;
+use crate::service::{Inner, Tokens};
+
+impl<S: Scope> Tokens<S> {
+    /// Keeps the index fresh and recorded uses flowing into the store. The host spawns this future
+    /// and drops it to end it; it never returns by itself.
+    ///
+    /// What another process changes is then known here in milliseconds where the store tells of
+    /// changes, and within an eighth of the bound where it does not. Without upkeep a verification
+    /// asks for it when the bound is over: nothing is accepted for longer, but somebody waits.
+    ///
+    /// A token's use is recorded once a minute and written within five seconds of that.
+    pub async fn upkeep(self, timer: Arc<dyn Timer>) {
+        let fresh = self.inner.keep_fresh(&*timer);
+        let reported = self.inner.keep_reported(&*timer);
+        let flushed = self.inner.keep_flushed(&*timer);
+        let beside = async {
+            either(reported, flushed).await;
+        };
+        either(fresh, beside).await;
+    }
+}
+
+impl<S: Scope> Inner<S> {
+    async fn keep_fresh(&self, timer: &dyn Timer) {
+        let rest = self.keeping.interval().saturating_sub(BETWEEN_POLLS);
+        let mut hinted = First::Other;
+        loop {
+            let before = self.index.applied();
+            // Trouble is counted, and told by whatever asks the store for its own sake.
+            let polled = self.poll().await;
+            let after = self.index.applied();
+            timer.wait(BETWEEN_POLLS).await;
+            // A hint that comes for nothing, or from a store in trouble, would come again at once.
+            if polled.is_ok() && (hinted == First::Other || after != before) {
+                let changed = self.store.changed(after.unwrap_or_default());
+                hinted = either(changed, timer.wait(rest)).await;
+            } else {
+                timer.wait(rest).await;
+                hinted = First::Other;
+            }
+        }
+    }
+
+    async fn keep_reported(&self, timer: &dyn Timer) {
+        loop {
+            either(self.keeping.reports.rung(), timer.wait(REPORT_EVERY)).await;
+            // Whoever waits for this node waits for the whole bound.
+            let _ = self.report().await;
+            timer.wait(self.keeping.interval()).await;
+        }
+    }
+
+    async fn keep_flushed(&self, timer: &dyn Timer) {
+        loop {
+            timer.wait(FLUSH_EVERY).await;
+            // The store is in trouble: the uses are kept, and there is nobody to tell.
+            let _ = self.flush_usage().await;
+        }
+    }
+}
+
+/// Which of two was the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    One,
+    Other,
+}
+
+/// Waits for the first of two; the other is dropped.
+pub(super) async fn either(
+    one: impl Future<Output = ()>,
+    other: impl Future<Output = ()>,
+) -> First {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| match one.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(First::One),
+        Poll::Pending => other.as_mut().poll(context).map(|()| First::Other),
+    })
+    .await
+}
+
+/// Wakes the one who waits for it, or who will.
+#[derive(Default)]
+pub(super) struct Bell(Mutex<(bool, Option<Waker>)>);
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        let mut state = self.state();
+        state.0 = true;
+        let waiting = state.1.take();
+        drop(state);
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    pub(super) async fn rung(&self) {
+        poll_fn(|context| {
+            let mut state = self.state();
+            if std::mem::take(&mut state.0) {
+                return Poll::Ready(());
+            }
+            state.1 = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, (bool, Option<Waker>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Short enough that a person sees the use that they just made.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+/// A store that changes all the time is asked at most so often.
+const BETWEEN_POLLS: Duration = Duration::from_millis(2);
+
+/// A node that changes nothing and hears of nothing must still be known.
+const REPORT_EVERY: Duration = Duration::from_secs(60);

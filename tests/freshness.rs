@@ -1,0 +1,347 @@
+//! Several services on one store: how long each goes by what was.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test fails where it panics"
+)]
+
+mod common;
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use common::{Detour, Way};
+use keyfob::ports::store::Epoch;
+use keyfob::service::freshness::FreshnessReport;
+use keyfob::store::memory::MemoryStore;
+use keyfob::store::sqlite::SqliteStore;
+use keyfob::testing::{
+    ManualClock, ManualTimer, RecordingSink, SeededRandomness, block_on, sample,
+};
+use keyfob::{
+    Access, Actor, Builder, By, EventKind, Grant, IssueRequest, Note, OwnerId, ReadWrite,
+    StoreError, TokenId, Tokens,
+};
+
+static HOST: Actor = Actor::host();
+const BY: By<'static> = By::Host(&HOST);
+const BOUND: TimeDelta = TimeDelta::seconds(2);
+const TICK: TimeDelta = TimeDelta::milliseconds(1);
+
+/// A process with a clock of its own.
+struct Node {
+    tokens: Tokens<ReadWrite>,
+    clock: ManualClock,
+    reach: Reach,
+}
+
+/// Whether the store can be reached, and what is held up on the way back.
+#[derive(Clone, Debug, Default)]
+struct Reach {
+    is_cut: Arc<AtomicBool>,
+    held: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl Reach {
+    fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
+    }
+
+    fn mend(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
+    }
+
+    fn hold(&self, method: &'static str) {
+        *self.held.lock().unwrap() = Some(method);
+    }
+
+    fn release(&self) {
+        *self.held.lock().unwrap() = None;
+    }
+}
+
+#[async_trait]
+impl Way for Reach {
+    async fn there(&self, _: &'static str) -> Result<(), StoreError> {
+        if self.is_cut.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("cut"));
+        }
+        Ok(())
+    }
+
+    async fn back(&self, method: &'static str) -> Result<(), StoreError> {
+        poll_fn(|_| match *self.held.lock().unwrap() {
+            Some(held) if held == method => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        })
+        .await
+    }
+}
+
+impl Node {
+    fn on(store: &MemoryStore, seed: u64) -> Self {
+        let (clock, reach) = (ManualClock::new(sample::start()), Reach::default());
+        let way = Detour { store: store.clone(), way: reach.clone() };
+        let randomness = SeededRandomness::new(seed);
+        let builder = Builder::new(way, sample::rules(), clock.clone(), randomness);
+        Self { tokens: builder.build(), clock, reach }
+    }
+
+    fn issue(&self) -> (String, TokenId) {
+        let request = IssueRequest::new(alice(), Grant::Full);
+        let (secret, row) = block_on(self.tokens.issue(request, BY)).unwrap();
+        (secret.expose_secret().to_owned(), row.id)
+    }
+
+    fn revoke(&self, id: TokenId) {
+        block_on(self.tokens.revoke(id, BY, None)).unwrap();
+    }
+
+    fn verdict(&self, text: &str) -> Result<(), &'static str> {
+        let verdict = block_on(self.tokens.authenticate(text, &Access::any()));
+        verdict.map(drop).map_err(|error| error.code())
+    }
+
+    /// The verdict of the index alone, if it has one.
+    fn remembers(&self, text: &str) -> bool {
+        self.tokens.authenticate_now(text, &Access::any()).is_some_and(|verdict| verdict.is_ok())
+    }
+
+    fn upkeep(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let timer = Arc::new(ManualTimer::new(&self.clock));
+        Box::pin(self.tokens.clone().upkeep(timer))
+    }
+
+    fn report(&self) -> FreshnessReport {
+        self.tokens.freshness()
+    }
+}
+
+fn alice() -> OwnerId {
+    OwnerId::new("alice").unwrap()
+}
+
+fn two_nodes() -> (MemoryStore, Node, Node) {
+    let store = MemoryStore::new(sample::realm());
+    let nodes = (Node::on(&store, 1), Node::on(&store, 2));
+    (store, nodes.0, nodes.1)
+}
+
+/// Lets futures run as far as they come.
+fn run(upkeep: &mut Pin<Box<dyn Future<Output = ()> + Send>>) {
+    for _ in 0..8 {
+        assert!(upkeep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+}
+
+#[test]
+fn what_another_node_revoked_is_refused_when_the_bound_is_over() {
+    let (_, here, there) = two_nodes();
+    let (text, id) = here.issue();
+    assert_eq!(there.verdict(&text), Ok(()));
+    here.revoke(id);
+    assert_eq!(here.verdict(&text), Err("revoked"));
+    there.clock.advance(BOUND - TimeDelta::milliseconds(3));
+    assert!(there.remembers(&text), "it has not heard of it, and need not");
+    there.clock.advance(TimeDelta::milliseconds(3));
+    assert!(!there.remembers(&text));
+    assert_eq!(there.verdict(&text), Err("revoked"));
+}
+
+#[test]
+fn while_upkeep_runs_a_revocation_is_known_at_the_next_poll() {
+    let (_, here, there) = two_nodes();
+    let (text, id) = here.issue();
+    let mut upkeep = there.upkeep();
+    run(&mut upkeep);
+    assert_eq!(there.verdict(&text), Ok(()));
+    there.clock.advance(TICK * 2);
+    run(&mut upkeep);
+    here.revoke(id);
+    run(&mut upkeep);
+    assert!(!there.remembers(&text), "the store has told of the change");
+    assert_eq!(there.verdict(&text), Err("revoked"));
+    assert_eq!(
+        there.report().applied,
+        block_on(here.tokens.store().invalidations(Epoch(0))).ok().map(|answer| answer.epoch)
+    );
+    assert_eq!(there.report().lags.iter().sum::<u64>(), 1);
+}
+
+#[test]
+fn upkeep_keeps_the_lease_for_as_long_as_the_store_answers() {
+    let (_, here, there) = two_nodes();
+    let (text, _) = here.issue();
+    let mut upkeep = there.upkeep();
+    run(&mut upkeep);
+    assert_eq!(there.verdict(&text), Ok(()));
+    for _ in 0..100 {
+        there.clock.advance(TimeDelta::milliseconds(100));
+        run(&mut upkeep);
+        assert!(there.remembers(&text));
+    }
+    // Then it cannot be reached.
+    there.reach.cut();
+    for _ in 0..16 {
+        there.clock.advance(TimeDelta::milliseconds(100));
+        run(&mut upkeep);
+        assert!(there.remembers(&text), "{:?}", there.report());
+    }
+    for _ in 0..4 {
+        there.clock.advance(TimeDelta::milliseconds(100));
+        run(&mut upkeep);
+    }
+    assert_eq!(there.verdict(&text), Err("store_unavailable"));
+    assert_eq!(there.report().lease_left, Duration::ZERO);
+    there.reach.mend();
+    assert_eq!(there.verdict(&text), Ok(()));
+}
+
+#[test]
+fn a_node_whose_upkeep_has_died_is_slow_and_not_open() {
+    let (_, here, there) = two_nodes();
+    let (text, id) = here.issue();
+    let mut upkeep = there.upkeep();
+    run(&mut upkeep);
+    assert_eq!(there.verdict(&text), Ok(()));
+    drop(upkeep);
+    here.revoke(id);
+    there.clock.advance(BOUND);
+    assert_eq!(there.verdict(&text), Err("revoked"));
+}
+
+#[test]
+fn a_node_that_was_paused_or_suspended_asks_before_its_first_answer() {
+    let pause: fn(&ManualClock) = |clock| clock.advance(BOUND * 3);
+    let suspend: fn(&ManualClock) = |clock| clock.suspend(Duration::from_secs(6));
+    for stop in [pause, suspend] {
+        let (_, here, there) = two_nodes();
+        let (text, id) = here.issue();
+        assert_eq!(there.verdict(&text), Ok(()));
+        here.revoke(id);
+        stop(&there.clock);
+        assert_eq!(there.verdict(&text), Err("revoked"));
+    }
+}
+
+#[test]
+fn a_restarted_node_remembers_nothing() {
+    let (store, here, there) = two_nodes();
+    let (text, id) = here.issue();
+    assert_eq!(there.verdict(&text), Ok(()));
+    here.revoke(id);
+    let again = Node::on(&store, 3);
+    assert!(!again.remembers(&text));
+    assert_eq!(again.verdict(&text), Err("revoked"));
+}
+
+#[test]
+fn what_was_read_before_another_nodes_change_is_not_kept_after_it() {
+    let (_, here, there) = two_nodes();
+    let (text, id) = here.issue();
+    let mut upkeep = there.upkeep();
+    run(&mut upkeep);
+    there.clock.advance(TICK * 2);
+    run(&mut upkeep);
+    // The row is on its way back when the token is revoked, and that is told before it arrives.
+    there.reach.hold("find");
+    let access = Access::any();
+    let mut slow = pin!(there.tokens.authenticate(&text, &access));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(slow.as_mut().poll(&mut context).is_pending());
+    here.revoke(id);
+    run(&mut upkeep);
+    there.reach.release();
+    assert!(block_on(slow).is_ok(), "it was asked before");
+    assert!(!there.remembers(&text));
+    assert_eq!(there.verdict(&text), Err("revoked"));
+}
+
+#[test]
+fn setting_what_is_set_hides_no_change_of_others() {
+    let (_, here, there) = two_nodes();
+    let (text, id) = here.issue();
+    assert_eq!(there.verdict(&text), Ok(()));
+    // The last epoch of the store is the revocation's when `there` sets what is set already.
+    here.revoke(id);
+    let bob = OwnerId::new("bob").unwrap();
+    block_on(there.tokens.reactivate_owner(&bob, BY)).unwrap();
+    there.clock.advance(BOUND);
+    assert_eq!(there.verdict(&text), Err("revoked"));
+}
+
+#[test]
+fn a_fence_returns_once_every_node_has_reported() {
+    let (_, here, there) = two_nodes();
+    let (text, id) = here.issue();
+    let mut upkeep = there.upkeep();
+    run(&mut upkeep);
+    assert_eq!(there.verdict(&text), Ok(()));
+    // It reports four times in a second at the most.
+    there.clock.advance(TimeDelta::milliseconds(250));
+    run(&mut upkeep);
+    let timer = ManualTimer::new(&here.clock);
+    let mut revoking = pin!(here.tokens.revoke_fenced(id, BY, None, &timer));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(revoking.as_mut().poll(&mut context).is_pending(), "the other has not heard of it");
+    run(&mut upkeep);
+    here.clock.advance(TimeDelta::milliseconds(10));
+    assert!(revoking.as_mut().poll(&mut context).is_ready());
+    assert!(!there.remembers(&text));
+}
+
+#[test]
+fn a_fence_waits_out_the_bound_of_a_node_that_does_not_answer() {
+    let (_, here, there) = two_nodes();
+    let (text, id) = here.issue();
+    assert_eq!(there.verdict(&text), Ok(()));
+    let timer = ManualTimer::new(&here.clock);
+    let mut revoking = pin!(here.tokens.revoke_fenced(id, BY, None, &timer));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut waited = TimeDelta::zero();
+    while revoking.as_mut().poll(&mut context).is_pending() {
+        here.clock.advance(TimeDelta::milliseconds(10));
+        there.clock.advance(TimeDelta::milliseconds(10));
+        waited += TimeDelta::milliseconds(10);
+        assert!(waited < BOUND * 2);
+    }
+    assert!(waited >= BOUND && waited <= BOUND + TimeDelta::milliseconds(20), "{waited}");
+    assert!(!there.remembers(&text));
+}
+
+#[test]
+fn a_store_that_has_lost_changes_is_told_and_nothing_of_it_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.db");
+    let clock = ManualClock::new(sample::start());
+    let alarms = RecordingSink::new();
+    let store = SqliteStore::open(&path, sample::realm()).unwrap();
+    let builder = Builder::new(store, sample::rules(), clock.clone(), SeededRandomness::new(5));
+    let tokens: Tokens<ReadWrite> = builder.audit(alarms.clone()).build();
+    let request = IssueRequest::new(alice(), Grant::Full);
+    let (secret, row) = block_on(tokens.issue(request, BY)).unwrap();
+    let verdict = || block_on(tokens.authenticate(secret.expose_secret(), &Access::any()));
+    assert!(verdict().is_ok());
+    block_on(tokens.edit(row.id, None, Some(Note::new("lost").unwrap()), BY)).unwrap();
+    clock.advance(BOUND);
+    assert!(verdict().is_ok());
+    // As if a copy from before the last change had been put in its place.
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(
+        "UPDATE realms SET epoch = epoch - 1;
+         DELETE FROM changes WHERE epoch = (SELECT max(epoch) FROM changes);
+         DELETE FROM tokens",
+    )
+    .unwrap();
+    clock.advance(BOUND);
+    assert_eq!(verdict().unwrap_err().code(), "unknown");
+    assert_eq!(tokens.freshness().histories_lost, 1);
+    let lost = alarms.events().iter().filter(|e| e.kind == EventKind::StoreHistoryLost).count();
+    assert_eq!(lost, 1);
+}
