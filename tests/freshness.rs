@@ -1,9 +1,5 @@
 //! Several services on one store: how long each goes by what was.
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::unwrap_used,
-    reason = "a test fails where it panics"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod common;
 
@@ -87,7 +83,7 @@ impl Way for Reach {
 impl Node {
     fn on(store: &MemoryStore, seed: u64) -> Self {
         let (clock, reach) = (ManualClock::new(sample::start()), Reach::default());
-        let way = Detour { store: store.clone(), way: reach.clone() };
+        let way = Detour { store: store.clone(), ..Detour::new(reach.clone()) };
         let randomness = SeededRandomness::new(seed);
         let builder = Builder::new(way, sample::rules(), clock.clone(), randomness);
         Self { tokens: builder.build(), clock, reach }

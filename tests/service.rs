@@ -115,12 +115,17 @@ fn a_change_whose_end_nobody_heard_of_is_known_within_the_bound() {
         service.fate.fail_after(taking.method());
         assert!(!block_on(taking.future(service, id)), "{taking:?}");
     };
-    let ways: [&dyn Fn(&Service, Taking, TokenId); 2] = [&dropped, &failed];
-    for (taking, way) in Taking::ALL.into_iter().flat_map(|taking| ways.map(|way| (taking, way))) {
+    for (taking, is_dropped) in
+        Taking::ALL.into_iter().flat_map(|taking| [(taking, false), (taking, true)])
+    {
         let service = Service::new(sample::rules());
         let (text, id) = service.issue(owner(1));
         assert_eq!(service.verdict_writing(&text), Ok(()));
-        way(&service, taking, id);
+        if is_dropped {
+            dropped(&service, taking, id);
+        } else {
+            failed(&service, taking, id);
+        }
         service.clock.advance(TimeDelta::seconds(2));
         assert!(service.verdict_writing(&text).is_err(), "{taking:?}");
     }

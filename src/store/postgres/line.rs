@@ -143,7 +143,7 @@ impl Line {
         let (link, config, tick) =
             (Arc::clone(&self.link), self.config.clone(), self.patience.div_f32(TICKS));
         tokio::spawn(async move {
-            let made = link.connect(&config).await.map_err(|trouble| trouble.reason().into());
+            let made = link.connect(&config, None).await.map_err(|trouble| trouble.reason().into());
             told.send_replace(Some(made.map(|client| Arc::new(Session::new(client, tick)))));
         });
         latest.insert(attempt).clone()

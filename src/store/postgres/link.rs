@@ -1,23 +1,29 @@
 //! Making one connection, with or without TLS.
 
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::timeout;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{CancelToken, Client, Config, Error, Socket};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Error, Socket};
 
 use super::trouble::Trouble;
 
 /// How connections are made; forgets which TLS it is.
 #[async_trait]
 pub(super) trait Link: Send + Sync {
-    /// Connects, and leaves a task behind that carries messages until the client is dropped.
-    async fn connect(&self, config: &Config) -> Result<Client, Trouble>;
+    /// Connects, and leaves a task behind that carries messages until the client is dropped, and
+    /// notifications to who wants to hear of them.
+    async fn connect(&self, config: &Config, heard: Option<Heard>) -> Result<Client, Trouble>;
 
     /// Asks the server to stop what a connection is doing.
     async fn cancel(&self, token: CancelToken) -> Result<(), Error>;
 }
+
+/// Hears the text of each notification, and `None` when the connection has ended.
+pub(super) type Heard = Arc<dyn Fn(Option<&str>) + Send + Sync>;
 
 /// A connection through this kind of TLS.
 pub(super) struct Secured<T>(pub(super) T);
@@ -30,15 +36,25 @@ where
     T::TlsConnect: Send,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    async fn connect(&self, config: &Config) -> Result<Client, Trouble> {
+    async fn connect(&self, config: &Config, heard: Option<Heard>) -> Result<Client, Trouble> {
         // The driver's own limit is on reaching the server, and not on its first words.
         let limit = config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
         let connected = timeout(limit, config.connect(self.0.clone())).await;
-        let (client, connection) = connected
+        let (client, mut connection) = connected
             .map_err(|_| Trouble::Unasked("no connection in time".into()))?
             .map_err(Trouble::unasked)?;
         // How it ends is told to whoever waits for an answer; notices are nobody's business here.
-        tokio::spawn(async move { drop(connection.await) });
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
+            {
+                if let (AsyncMessage::Notification(said), Some(heard)) = (message, &heard) {
+                    heard(Some(said.payload()));
+                }
+            }
+            if let Some(heard) = heard {
+                heard(None);
+            }
+        });
         Ok(client)
     }
 

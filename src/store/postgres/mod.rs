@@ -1,13 +1,15 @@
 //! Tokens in a PostgreSQL database that many nodes share.
 //!
-//! Everything lives in the schema `keyfob` of the database that is given. A store keeps three
-//! connections, each shared by all who ask: one for look-ups, one for lists, one for changes.
+//! Everything lives in the schema `keyfob` of the database that is given. A store keeps five
+//! connections, four of them shared by all who ask: one for look-ups, one for lists, one for changes,
+//! and one for what others changed. Over the fifth it hears that they did, and tells them.
 //! Questions are sent as they come and answered in their order; changes of one realm would wait
 //! for each other on the server anyway. A change is waited for by a task of its own: a caller that
 //! goes away cuts nothing.
 
 mod ask;
 mod factors;
+mod hints;
 mod line;
 mod link;
 mod list;
@@ -26,6 +28,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
+use self::hints::Hints;
 use self::line::Line;
 pub use self::options::PostgresOptions;
 use self::trouble::Trouble;
@@ -53,6 +56,9 @@ struct Shared {
     /// Lists, which may take long.
     lists: Line,
     changes: Line,
+    /// What changed, and who knows of it: must not wait behind a row that somebody has locked.
+    news: Line,
+    hints: Hints,
 }
 
 impl PostgresStore {
@@ -86,14 +92,16 @@ impl PostgresStore {
         steps: &[&str],
     ) -> Result<Self, StoreError> {
         let runtime = Handle::try_current().map_err(StoreError::unavailable)?;
-        let client = options.link.connect(&options.connection()).await;
+        let client = options.link.connect(&options.connection(), None).await;
         let client = client.map_err(Trouble::of_read)?;
         migrate::migrate(&client, steps).await?;
         let shared = Shared {
+            hints: Hints::new(&options, runtime.clone()),
             runtime,
             points: Line::new(&options),
             lists: Line::new(&options),
             changes: Line::new(&options),
+            news: Line::new(&options),
             options,
         };
         Ok(Self { realm, shared: Arc::new(shared) })
@@ -169,13 +177,24 @@ impl TokenStore for PostgresStore {
 
     async fn apply(&self, change: &Change) -> Result<Applied, StoreError> {
         let (to, change) = (self.clone(), change.clone());
-        self.change(async move { write::apply(&to.shared.changes, &to.realm, &change).await }).await
+        self.change(async move {
+            let applied = write::apply(&to.shared.changes, &to.realm, &change).await?;
+            if let Applied::Done { epoch, .. } = &applied {
+                to.shared.hints.tell(&to.realm, *epoch);
+            }
+            Ok(applied)
+        })
+        .await
     }
 
     async fn revoke_all(&self, revocation: &MassRevocation) -> Result<Revoked, StoreError> {
         let (to, all) = (self.clone(), revocation.clone());
-        self.change(async move { write::revoke_all(&to.shared.changes, &to.realm, &all).await })
-            .await
+        self.change(async move {
+            let revoked = write::revoke_all(&to.shared.changes, &to.realm, &all).await?;
+            to.shared.hints.tell(&to.realm, revoked.epoch);
+            Ok(revoked)
+        })
+        .await
     }
 
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
@@ -191,30 +210,39 @@ impl TokenStore for PostgresStore {
 
     async fn set_owner(&self, change: &OwnerChange) -> Result<OwnerSet, StoreError> {
         let (to, change) = (self.clone(), change.clone());
-        self.change(async move { write::set_owner(&to.shared.changes, &to.realm, &change).await })
-            .await
+        self.change(async move {
+            let set = write::set_owner(&to.shared.changes, &to.realm, &change).await?;
+            if let OwnerSet::Done(done) = &set {
+                to.shared.hints.tell(&to.realm, done.epoch);
+            }
+            Ok(set)
+        })
+        .await
     }
 
     async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError> {
         let to = self.clone();
-        self.look_up(async move { read::invalidations(&to.shared.points, &to.realm, since).await })
+        self.look_up(async move { read::invalidations(&to.shared.news, &to.realm, since).await })
             .await
+    }
+
+    async fn changed(&self, since: Epoch) {
+        self.shared.hints.changed(&self.realm, since).await;
     }
 
     async fn report_node(&self, report: &NodeReport) -> Result<(), StoreError> {
         let (to, report) = (self.clone(), *report);
-        self.change(async move { nodes::report(&to.shared.changes, &to.realm, &report).await })
-            .await
+        self.change(async move { nodes::report(&to.shared.news, &to.realm, &report).await }).await
     }
 
     async fn nodes(&self) -> Result<Vec<NodeReport>, StoreError> {
         let to = self.clone();
-        self.look_up(async move { nodes::list(&to.shared.points, &to.realm).await }).await
+        self.look_up(async move { nodes::list(&to.shared.news, &to.realm).await }).await
     }
 
     async fn forget_node(&self, node: NodeId) -> Result<(), StoreError> {
         let to = self.clone();
-        self.change(async move { nodes::forget(&to.shared.changes, &to.realm, node).await }).await
+        self.change(async move { nodes::forget(&to.shared.news, &to.realm, node).await }).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {

@@ -9,12 +9,12 @@ use keyfob::core::owner::OwnerState;
 use keyfob::http::{Authenticated, BearerLayer, Evidence};
 use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
 use keyfob::ports::factors::FactorStore;
-use keyfob::ports::store::{Epoch, EventQuery, Filter, Insert, Lookup, Query};
+use keyfob::ports::store::{Epoch, EventQuery, Filter, Insert, Lookup, Query, StateName};
 use keyfob::ports::timer::Timer;
 use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
 use keyfob::testing::{ManualClock, SeededRandomness, sample};
 use keyfob::{
-    Access, Actor, Builder, By, Challenge, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
+    Access, Actor, Builder, By, Challenge, Event, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
     KindPolicy, Minting, Operation, OwnerId, Policy, ReadWrite, Rotation, ScopeName, State,
     TokenName, TokenRecord, TokenStore, Tokens, Verified,
 };
@@ -73,7 +73,8 @@ impl Scene {
         let clock = ManualClock::new(sample::start());
         let tokens: Tokens<ReadWrite> =
             Builder::new(store, rules, clock.clone(), SeededRandomness::new(2)).build();
-        let (parent_text, parent) = tokens.issue(request(&alice()), HOST).await.unwrap();
+        let (parent_text, parent) =
+            tokens.issue(request(&alice()).expires_in(TimeDelta::days(4)), HOST).await.unwrap();
         let parent_text = parent_text.expose_secret().to_owned();
         let verified = tokens.authenticate(&parent_text, &Access::any()).await.unwrap();
         let mut reading = request(&alice());
@@ -140,11 +141,15 @@ impl Scene {
         let mut seen: Vec<_> = rows.iter().map(shown).collect();
         for owner in [alice(), bob(), carol()] {
             let state = store.owner(&owner).await.map_err(|error| error.to_string())?;
-            seen.push(format!("{owner}: {state:?}"));
+            let OwnerState { standing, generation, sequence, .. } = state;
+            seen.push(format!("{owner}: {standing:?} {generation} {sequence}"));
         }
         let all = EventQuery::after(0, Query::LARGEST_PAGE);
         let events = store.events(&all).await.map_err(|error| error.to_string())?;
-        seen.extend(events.iter().map(|stored| format!("{:?}", stored.event)));
+        seen.extend(events.iter().map(|stored| {
+            let Event { kind, token, owner, by, why, .. } = &stored.event;
+            format!("{kind:?} {token:?} {owner:?} {by:?} {why:?}")
+        }));
         seen.push(format!("{} epochs", epoch.0 - self.start.0));
         seen.extend(self.factors.seen().await.map_err(|error| error.to_string())?);
         Ok(Remains(seen))
@@ -212,14 +217,22 @@ impl Scene {
     }
 }
 
-/// What is the same in every realm: not the number, nor what ties a row to its realm.
+/// What is the same in every realm and at any time: not the number, nor what ties a row to its
+/// realm, nor when something was, which a store with a clock of its own decides.
 fn shown(row: &TokenRecord) -> String {
-    let TokenRecord { id, owner, owner_generation, name, note, grant, state, .. } = row;
-    let TokenRecord { validity, changed_sequence, generation, usage, version, .. } = row;
+    let TokenRecord { id, owner, owner_generation, name, note, grant, created_at, .. } = row;
+    let TokenRecord { changed_sequence, generation, usage, version, .. } = row;
+    let state = match &row.state {
+        State::Deactivated(end) | State::Revoked(end) => Some((&end.by, &end.why)),
+        _ => None,
+    };
+    let state = (StateName::of(row), state);
+    let lifetime = row.validity.expires_at.at().map(|at| at - created_at);
     let digest = (row.digest.digest.as_bytes(), row.previous.is_some());
     format!(
-        "{id} {owner} {owner_generation} {name} {note} {grant:?} {state:?} {validity:?} \
-         {changed_sequence} {generation} {usage:?} {version} {digest:?}"
+        "{id} {owner} {owner_generation} {name} {note} {grant:?} {state:?} {lifetime:?} \
+         {changed_sequence} {generation} {} {version} {digest:?}",
+        usage.count
     )
 }
 
