@@ -12,12 +12,6 @@ fn a_large_history_of_many_tokens_is_judged() {
 }
 
 #[test]
-#[ignore = "it asks for 600 MB and an optimised build"]
-fn ten_million_operations_are_judged() {
-    assert!(many_tokens(10_000_000).bounded.barred > 100_000);
-}
-
-#[test]
 fn a_token_that_is_switched_all_the_time_is_judged() {
     let mut history = vec![issued(0, 0..1), connected(0, 1..Nanos::MAX)];
     for turn in 1..100_000 {

@@ -63,7 +63,7 @@ cases! {
     "Tokens::edit", s => s.tokens.edit(s.parent.id, renamed(), None, HOST).await;
     "Tokens::amend", s => {
         let mut narrowing = Narrowing::default();
-        narrowing.expires_at = Some(sample::after(60));
+        narrowing.expires_at = Some(s.parent.created_at + TimeDelta::days(1));
         s.tokens.amend(s.parent.id, renamed(), None, &narrowing, HOST).await
     };
     "Tokens::revoke_fenced", s => {

@@ -64,7 +64,8 @@ impl Scene {
         let policy = Policy::default().with_kind(Kind::personal(), personal);
         let mut rules = sample::rules().with_policy(policy).in_realm(store.realm().clone());
         let (caller, owner) = (Caller::Host(&ITSELF), OwnerState::unheard_of());
-        let (now, mut rng) = (sample::start(), SeededRandomness::new(1));
+        let now = store.invalidations(start).await.unwrap().now.unwrap_or(sample::start());
+        let mut rng = SeededRandomness::new(1);
         let unkeyed = issue(request(&alice()), caller, &owner, &rules, now, &mut rng).unwrap();
         store.insert(Insert::new(unkeyed.record, unkeyed.event)).await.unwrap();
 
