@@ -19,6 +19,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use self::freshness::Keeping;
 use self::index::Index;
 use self::usage::Recorder;
@@ -218,10 +220,20 @@ impl<S: Scope> Tokens<S> {
         &self.inner.rules
     }
 
-    /// The clock it judges by.
+    /// The clock of this node. Tokens are judged by [`now`](Tokens::now).
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
+    }
+
+    /// What time it is by the store's clock, as well as it is known here without asking: what tokens
+    /// are judged by, and what expiries and challenges should be reckoned from.
+    ///
+    /// A store that has no clock of its own goes by this node's, and never back: where the date was
+    /// set ahead and back again, time stands still until it has come so far once more.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.inner.known_now()
     }
 
     /// How many secrets the index holds, and how many bytes its slots take.

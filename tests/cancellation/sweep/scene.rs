@@ -105,7 +105,8 @@ impl Scene {
 
     pub(crate) fn challenge(&self) -> Challenge {
         let operation = Operation::IssueBypassingToken;
-        Challenge::new(alice(), operation, b"backup", None, sample::after(600))
+        let expires_at = self.parent.created_at + TimeDelta::minutes(10);
+        Challenge::new(alice(), operation, b"backup", None, expires_at)
     }
 
     pub(crate) fn layer(&self) -> BearerLayer<ReadWrite> {
