@@ -102,7 +102,8 @@ pub fn verify<T: Token + ?Sized, S: Scope>(
     Ok(Accepted { generation, deadline: facts.deadline(), rehash })
 }
 
-/// Judges a token that was accepted before, when its text is no longer at hand.
+/// Judges a token that was accepted before, when its text is no longer at hand; returns the first
+/// instant at which it would not be any more if nothing else changes.
 ///
 /// # Errors
 ///
@@ -113,7 +114,7 @@ pub fn verify_again<T: Token + ?Sized>(
     owner: &OwnerState,
     rules: &Rules,
     now: DateTime<Utc>,
-) -> Result<(), Refusal> {
+) -> Result<Expiry, Refusal> {
     let ends_at = match token.previous() {
         _ if token.generation() == generation => None,
         Some(previous) if token.generation() == generation.saturating_add(1) => {
@@ -124,7 +125,8 @@ pub fn verify_again<T: Token + ?Sized>(
     if ends_at.is_some_and(|ends_at| now >= ends_at) {
         return Err(Refusal::Superseded);
     }
-    decide(Facts::of(token, owner, ends_at, rules), micros(now))
+    let facts = Facts::of(token, owner, ends_at, rules);
+    decide(facts, micros(now)).map(|()| facts.deadline())
 }
 
 /// A token reduced to what time and state decide, in microseconds since 1970.

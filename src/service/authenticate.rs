@@ -247,11 +247,11 @@ impl<S: Scope> Inner<S> {
         }
     }
 
-    /// The row behind evidence that was made earlier, if it would still be accepted.
+    /// The row behind evidence that was made earlier, if it would still be accepted, and until when.
     pub(super) async fn find_again(
         &self,
         verified: &Verified,
-    ) -> Result<Result<TokenRecord, Refusal>, StoreError> {
+    ) -> Result<Result<(TokenRecord, Expiry), Refusal>, StoreError> {
         if verified.mark != self.mark {
             return Ok(Err(Refusal::Unknown));
         }
@@ -261,7 +261,7 @@ impl<S: Scope> Inner<S> {
         let now = self.time_of(&found);
         let verdict =
             verify_again(&*found.record, verified.generation, &found.owner, &self.rules, now);
-        Ok(verdict.map(|()| *found.record))
+        Ok(verdict.map(|deadline| (*found.record, deadline)))
     }
 
     /// When a row was read, by the store's clock if it has one.
@@ -278,7 +278,7 @@ impl<S: Scope> Inner<S> {
         };
         if let Ok(Applied::Done { epoch, .. }) = self.store.apply(&change).await {
             // The index finds it by the current key already.
-            self.index.changed(epoch, &[]);
+            self.changed(epoch, &[]);
             self.tell(&change.event);
         }
     }

@@ -135,7 +135,7 @@ impl<S: Scope> Tokens<S> {
         let mut revocation = MassRevocation::new(filter, end, event.because(why));
         revocation.except = except;
         let revoked = inner.store.revoke_all(&revocation).await?;
-        inner.index.changed(revoked.epoch, &[Touched::Owner(owner.clone())]);
+        inner.changed(revoked.epoch, &[Touched::Owner(owner.clone())]);
         inner.tell(&revocation.event);
         Ok(u64::try_from(revoked.tokens.len()).unwrap_or(u64::MAX))
     }
@@ -255,7 +255,8 @@ impl<S: Scope> Inner<S> {
         match by {
             By::Host(_) => Ok(None),
             By::Token { verified, .. } => {
-                self.find_again(verified).await?.map(Some).map_err(ChangeFailure::Presenter)
+                let found = self.find_again(verified).await?;
+                found.map(|(row, _)| Some(row)).map_err(ChangeFailure::Presenter)
             }
         }
     }
@@ -275,7 +276,7 @@ impl<S: Scope> Inner<S> {
         match self.store.apply(change).await? {
             Applied::Done { record, epoch, cascaded } => {
                 let touched = std::iter::once(change.token).chain(cascaded).map(Touched::Token);
-                self.index.changed(epoch, &touched.collect::<Vec<_>>());
+                self.changed(epoch, &touched.collect::<Vec<_>>());
                 self.tell(&change.event);
                 Ok(Some(*record))
             }

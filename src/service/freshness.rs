@@ -10,6 +10,7 @@ use crate::core::event::{Actor, Event, EventKind};
 use crate::core::freshness::Effect;
 use crate::core::scope::Scope;
 use crate::ports::store::{NodeId, NodeReport, StoreError};
+use crate::service::live::Touch;
 use crate::service::upkeep::Bell;
 use crate::service::{Inner, Tokens};
 
@@ -122,8 +123,13 @@ impl<S: Scope> Inner<S> {
             self.keeping.failed_polls.fetch_add(1, Ordering::Relaxed);
         })?;
         let poll_from = self.index.applied();
+        // What this answer tells of had not returned when the one before it was asked for.
+        let until = self.index.lease().until_nanos;
         let effects = self.index.answered(poll, self.clock.reading(), &answer);
         for effect in &effects {
+            if let Effect::Forget(touched) = effect {
+                self.touch_live(touched, until);
+            }
             match effect {
                 Effect::Forget(Touched::Everything) if poll_from.is_some() => {
                     self.keeping.flushes.fetch_add(1, Ordering::Relaxed);
@@ -142,6 +148,27 @@ impl<S: Scope> Inner<S> {
             self.keeping.count_lag(now.signed_duration_since(first_at));
         }
         Ok(())
+    }
+
+    /// This service has made the change of that epoch, which touched no more than this. To be called
+    /// before its maker is told that it was made.
+    pub(super) fn changed(&self, epoch: Epoch, touched: &[Touched]) {
+        let until = self.index.lease().until_nanos;
+        self.index.changed(epoch, touched);
+        for one in touched {
+            self.touch_live(one, until);
+        }
+    }
+
+    fn touch_live(&self, touched: &Touched, until: u64) {
+        let touch = match touched {
+            Touched::Everything => Some(Touch::All),
+            Touched::Owner(owner) => self.index.known_owner(owner).map(Touch::Owner),
+            Touched::Token(id) => Some(Touch::Token(*id)),
+        };
+        if let Some(touch) = touch {
+            self.live.touch(touch, until);
+        }
     }
 
     /// Asks, unless somebody else of this service is asking.

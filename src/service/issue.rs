@@ -33,7 +33,8 @@ impl<S: Scope> Tokens<S> {
         let (caller, presenter) = match by {
             By::Host(actor) => (Caller::Host(actor), None),
             By::Token { verified, administrator } => {
-                token = inner.find_again(verified).await?.map_err(IssueFailure::Presenter)?;
+                let found = inner.find_again(verified).await?;
+                (token, _) = found.map_err(IssueFailure::Presenter)?;
                 let caller = Caller::Token { token: &token, for_others: administrator };
                 (caller, Some(Presenter::of(&token)))
             }
@@ -49,7 +50,7 @@ impl<S: Scope> Tokens<S> {
         insert.presenter = presenter;
         match inner.store.insert(insert).await? {
             Inserted::Stored(record, epoch) => {
-                inner.index.changed(epoch, &[]);
+                inner.changed(epoch, &[]);
                 inner.tell(&issued.event);
                 Ok((issued.secret, *record))
             }

@@ -8,6 +8,7 @@ pub mod freshness;
 mod index;
 mod issue;
 mod list;
+pub mod live;
 mod owner;
 mod rotate;
 mod two_factor;
@@ -23,6 +24,7 @@ use chrono::{DateTime, Utc};
 
 use self::freshness::Keeping;
 use self::index::Index;
+use self::live::Registry;
 use self::usage::Recorder;
 use self::verified::Verified;
 use crate::core::event::{Actor, Event};
@@ -58,6 +60,7 @@ struct Inner<S: Scope> {
     index: Index<S>,
     recorder: Recorder,
     keeping: Keeping,
+    live: Arc<Registry>,
     /// Evidence names the service that made it: handles of another one mean something else.
     mark: u64,
 }
@@ -194,6 +197,7 @@ impl Builder {
                 index: Index::new(self.expected, self.most.max(self.expected), freshness),
                 recorder: Recorder::new(),
                 keeping: Keeping::new(node, self.bound),
+                live: Arc::default(),
                 tick_micros: tick.num_microseconds().unwrap_or(i64::MAX),
                 mark: u64::from_ne_bytes(mark),
                 store: self.store,

@@ -91,7 +91,7 @@ impl<S: Scope> Tokens<S> {
             if let OwnerSet::Done(done) = inner.store.set_owner(&change).await? {
                 let touched = Touched::Owner(owner.clone());
                 if done.changed {
-                    inner.index.changed(done.epoch, &[touched]);
+                    inner.changed(done.epoch, &[touched]);
                     inner.tell(&change.event);
                 } else {
                     // Somebody else has set it, and the last epoch is somebody's change.

@@ -11,22 +11,28 @@ use crate::ports::timer::Timer;
 use crate::service::{Inner, Tokens};
 
 impl<S: Scope> Tokens<S> {
-    /// Keeps the index fresh and recorded uses flowing into the store. The host spawns this future
+    /// Keeps the index fresh, ends connections and writes recorded uses into the store. The host spawns this future
     /// and drops it to end it; it never returns by itself.
     ///
     /// What another process changes is then known here in milliseconds where the store tells of
     /// changes, and within an eighth of the bound where it does not. Without upkeep a verification
     /// asks for it when the bound is over: nothing is accepted for longer, but somebody waits.
     ///
+    /// Connections that [`live`](Tokens::live) watches over are ended from here.
+    ///
     /// A token's use is recorded once a minute and written within five seconds of that.
     pub async fn upkeep(self, timer: Arc<dyn Timer>) {
         let fresh = self.inner.keep_fresh(&*timer);
         let reported = self.inner.keep_reported(&*timer);
         let flushed = self.inner.keep_flushed(&*timer);
+        let live = self.inner.keep_live(&*timer);
         let beside = async {
             either(reported, flushed).await;
         };
-        either(fresh, beside).await;
+        let most = async {
+            either(live, beside).await;
+        };
+        either(fresh, most).await;
     }
 }
 
@@ -87,6 +93,23 @@ pub(super) async fn either(
         Poll::Pending => other.as_mut().poll(context).map(|()| First::Other),
     })
     .await
+}
+
+/// Waits for all of them, in the order in which they come.
+pub(super) async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.into_iter().map(|one| Some(Box::pin(one))).collect();
+    let mut done = Vec::with_capacity(waiting.len());
+    poll_fn(|context| {
+        for place in &mut waiting {
+            if let Some(Poll::Ready(value)) = place.as_mut().map(|one| one.as_mut().poll(context)) {
+                done.push(value);
+                *place = None;
+            }
+        }
+        if waiting.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done
 }
 
 /// Wakes the one who waits for it, or who will.

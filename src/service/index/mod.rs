@@ -118,6 +118,11 @@ impl<S: Scope> Index<S> {
         self.owners.value(handle)
     }
 
+    /// An owner's handle, if any of its tokens was used here.
+    pub(super) fn known_owner(&self, owner: &OwnerId) -> Option<u32> {
+        self.owners.known(owner)
+    }
+
     /// The handles of a token's owner and class, made if they are new.
     pub(super) fn handles(&self, record: &TokenRecord) -> Option<(u32, u32)> {
         let key = ClassKey {
