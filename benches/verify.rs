@@ -4,6 +4,9 @@
 //! one coarse clock and finds the digest in a flat table without any synchronisation. It cannot
 //! be changed while it is read, knows no owners and judges no scope. Both are measured in turns,
 //! round after round, and the medians are compared.
+//!
+//! Last, the same while another service on the store revokes tokens, a thousand in a second, which
+//! this one hears of and forgets.
 #![expect(
     clippy::disallowed_macros,
     clippy::disallowed_methods,
@@ -14,10 +17,11 @@
 )]
 
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 
-use keyfob::os::{SystemClock, SystemEntropy};
+use keyfob::os::{SystemClock, TokioTimer};
 use keyfob::ports::clock::Clock;
 use keyfob::store::memory::MemoryStore;
 use keyfob::{
@@ -52,10 +56,14 @@ fn main() {
             }
         }
     }
+    let bench = Bench::new(if smoke { 1_000 } else { 100_000 }, false);
+    bench.beside_revocations(rounds, if smoke { 20_000 } else { 2_000_000 });
 }
 
 struct Bench {
     tokens: Tokens<ReadWrite>,
+    store: MemoryStore,
+    rules: Rules,
     /// One after the other, as requests bring them: the text itself is always at hand.
     texts: String,
     length: usize,
@@ -74,14 +82,10 @@ impl Bench {
         kind.quota = None;
         let rules = Rules::new(Format::new("bench").unwrap(), keyring)
             .with_policy(Policy::default().with_kind(Kind::personal(), kind));
-        let tokens: Tokens<ReadWrite> = Builder::new(
-            MemoryStore::default(),
-            rules.clone(),
-            SystemClock::new(),
-            SystemEntropy::new(),
-        )
-        .expected_tokens(size)
-        .build();
+        let store = MemoryStore::default();
+        let builder = Builder::system(store.clone(), rules.clone());
+        let tokens: Tokens<ReadWrite> = builder.expected_tokens(size).build();
+        keep_up(&tokens);
         let host = Actor::host();
         let mut texts: Vec<String> = (0..size)
             .map(|number| {
@@ -92,6 +96,9 @@ impl Bench {
             })
             .collect();
         let floor = Floor::new(&rules, &texts);
+        // That so many were issued at once is too much news for the store to list: the index is
+        // emptied once more.
+        std::thread::sleep(Duration::from_millis(600));
         // Every token is used once, so that all are indexed; then they are presented in an order
         // that has nothing to do with where they are.
         for text in &texts {
@@ -99,7 +106,57 @@ impl Bench {
         }
         shuffle(&mut texts);
         let length = texts[0].len();
-        Self { tokens, texts: texts.concat(), length, floor, keyed }
+        Self { tokens, store, rules, texts: texts.concat(), length, floor, keyed }
+    }
+
+    fn beside_revocations(&self, rounds: usize, calls: usize) {
+        let other: Tokens<ReadWrite> =
+            Builder::system(self.store.clone(), self.rules.clone()).build();
+        let (host, is_revoking, is_over) =
+            (Actor::host(), AtomicBool::new(false), AtomicBool::new(false));
+        let revoked = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_micros(900));
+                    if is_revoking.load(Ordering::Relaxed) {
+                        let owner = OwnerId::new("other").unwrap();
+                        let request = IssueRequest::new(owner, Grant::Full);
+                        let (_, row) = ready(other.issue(request, By::Host(&host))).unwrap();
+                        ready(other.revoke(row.id, By::Host(&host), None)).unwrap();
+                        revoked.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+            let (mut quiet, mut again, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+            for round in 0..=rounds {
+                let polls = self.tokens.freshness().polls;
+                let time = || self.time(1, calls, round, |text| self.verify(text));
+                let before = time();
+                is_revoking.store(true, Ordering::Relaxed);
+                let during = time();
+                is_revoking.store(false, Ordering::Relaxed);
+                let after = time();
+                assert!(self.tokens.freshness().polls > polls, "nothing was heard of");
+                if round > 0 {
+                    quiet.push(before);
+                    beside.push(during);
+                    again.push(after);
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+            let (quiet, again, beside) = (median(quiet), median(again), median(beside));
+            let report = self.tokens.freshness();
+            println!(
+                "\n{} tokens, beside another service's revocations ({} of them, heard of in {} polls): \
+                 quiet {quiet:.1} ns, beside {beside:.1} ns, quiet A/A {:.2}, ratio {:.2}",
+                self.size(),
+                revoked.load(Ordering::Relaxed),
+                report.polls,
+                again / quiet,
+                beside / quiet.min(again),
+            );
+        });
     }
 
     fn row(&self, threads: usize, rounds: usize, calls: usize) {
@@ -179,6 +236,15 @@ impl Bench {
         });
         slowest.as_nanos() as f64 / calls as f64
     }
+}
+
+/// Keeps a service fresh, on a thread of its own, to the end of the program.
+fn keep_up(tokens: &Tokens<ReadWrite>) {
+    let upkeep = tokens.clone().upkeep(Arc::new(TokioTimer::new()));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.unwrap().block_on(upkeep);
+    });
 }
 
 /// Digests in a flat table of lines of 64 bytes, half empty, without any synchronisation.

@@ -20,6 +20,7 @@ mod cluster;
 mod faults;
 mod laws;
 mod load;
+mod nodes;
 mod plans;
 #[path = "../common/pooler.rs"]
 mod pooler;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         settings::trials,
         at_rest::trials,
         plans::trials,
+        nodes::trials,
     ]
     .into_iter()
     .flat_map(|trials| trials())
