@@ -220,6 +220,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let change = rotated().unwrap().change;
     let rehashed = rehash(record, &presented, &rules.keyring, now).unwrap();
     let verified = block_on(tokens.authenticate(text, &Access::any())).unwrap();
+    let live = block_on(tokens.live(&verified)).unwrap();
     let unknown_key = Keyring::unkeyed().matches(&record.digest, &presented).unwrap_err();
     let invalid_name = text.parse::<TokenId>().unwrap_err();
     let ambiguous = Format::new("ab").unwrap().with("abc", Kind::session()).unwrap_err();
@@ -447,6 +448,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "service::error::IssueFailure" Debug Display =>
             [IssueFailure::AlreadyIssued(id), missing().into()];
         "service::freshness::FreshnessReport" Debug => [tokens.freshness()];
+        "service::live::EndReason" Debug => [keyfob::service::live::EndReason::Revoked];
+        "service::live::Live" Debug => [live];
         "service::verified::Verified" Debug => [verified];
         "store::memory::MemoryStore" Debug => [&scene.store];
         "store::postgres::PostgresStore" Debug => NEEDING_A_SERVER;

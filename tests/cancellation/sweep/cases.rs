@@ -1,7 +1,7 @@
 //! The public async functions, each with something for it to do.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -74,6 +74,13 @@ cases! {
         s.tokens.fence(&ManualTimer::new(&s.clock)).await;
         Ok::<(), ()>(())
     };
+    "Tokens::live", s => s.tokens.live(&s.verified).await;
+    // Nothing ends it here: it is polled a few times.
+    "Live::ended", s => {
+        let live = s.tokens.live(&s.verified).await.map_err(|error| error.to_string())?;
+        few_polls(live.ended()).await;
+        Ok::<(), ()>(())
+    };
     "Tokens::rotate", s => s.tokens.rotate(s.parent.id, Rotation::at_once(), HOST).await;
     "Tokens::rotate", s => {
         let rotation = Rotation::with_overlap(TimeDelta::hours(1));
@@ -134,14 +141,7 @@ cases! {
     "TokenStore::invalidations", s => s.store().invalidations(Epoch(0)).await;
     // It need not return where nothing changes meanwhile: it is polled a few times.
     "TokenStore::changed", s => {
-        let mut changed = s.store().changed(Epoch(0));
-        let mut polls = 0;
-        poll_fn(|context| {
-            polls += 1;
-            context.waker().wake_by_ref();
-            if polls > 4 { Poll::Ready(()) } else { changed.as_mut().poll(context) }
-        })
-        .await;
+        few_polls(s.store().changed(Epoch(0))).await;
         Ok::<(), ()>(())
     };
     "TokenStore::report_node", s => {
@@ -177,6 +177,18 @@ cases! {
         s.tokens.clone().upkeep(Arc::new(Pausing)).await;
         Ok::<(), ()>(())
     };
+}
+
+/// For what need not return: polled a few times, and dropped.
+async fn few_polls<T>(future: impl Future<Output = T>) {
+    let mut future = pin!(future);
+    let mut polls = 0;
+    poll_fn(|context| {
+        polls += 1;
+        context.waker().wake_by_ref();
+        if polls > 4 { Poll::Ready(()) } else { future.as_mut().poll(context).map(drop) }
+    })
+    .await;
 }
 
 fn renamed() -> Option<TokenName> {
