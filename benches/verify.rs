@@ -5,7 +5,7 @@
 //! be changed while it is read, knows no owners and judges no scope. Both are measured in turns,
 //! round after round, and the medians are compared.
 //!
-//! Last, the same while another service on the store revokes tokens, a thousand in a second, which
+//! Last, the same while another service on the store revokes tokens, some hundreds in a second, which
 //! this one hears of and forgets.
 #![expect(
     clippy::disallowed_macros,

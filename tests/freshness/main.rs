@@ -1,5 +1,9 @@
 //! Several services on one store: how long each goes by what was, and which connections end.
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test fails where it panics"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -13,7 +13,6 @@ use crate::service::verified::Verified;
 /// One connection. It is small, since there may be a hundred thousand.
 pub(in crate::service) struct Entry {
     id: TokenId,
-    /// Tells it from others of the same token.
     number: u32,
     generation: u32,
     owner: u32,
@@ -59,16 +58,10 @@ impl Entry {
         Verified { id, generation, owner, class, mark }
     }
 
-    fn key(&self) -> Key {
-        (self.id, self.number)
-    }
-
     fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-type Key = (TokenId, u32);
 
 #[derive(Default)]
 pub(in crate::service) struct Registry {
@@ -78,9 +71,11 @@ pub(in crate::service) struct Registry {
 
 #[derive(Default)]
 struct Connections {
-    by_token: BTreeMap<Key, Arc<Entry>>,
-    by_owner: BTreeSet<(u32, Key)>,
-    due: BTreeMap<Key, Due>,
+    /// By number, which no other that is open has.
+    open: BTreeMap<u32, Arc<Entry>>,
+    by_token: BTreeSet<(TokenId, u32)>,
+    by_owner: BTreeSet<(u32, u32)>,
+    due: BTreeMap<u32, Due>,
     last_number: u32,
     next_expiry: i64,
 }
@@ -112,7 +107,7 @@ pub(in crate::service) enum Touch {
 impl Registry {
     pub(super) fn watch(&self, verified: &Verified) -> Arc<Entry> {
         let mut connections = self.connections();
-        let number = connections.free_number(verified.id);
+        let number = connections.free_number();
         let entry = Arc::new(Entry {
             id: verified.id,
             number,
@@ -123,16 +118,18 @@ impl Registry {
             end: AtomicU8::new(GOES_ON),
             waiting: Mutex::new(None),
         });
-        connections.by_token.insert(entry.key(), Arc::clone(&entry));
-        connections.by_owner.insert((entry.owner, entry.key()));
+        connections.open.insert(number, Arc::clone(&entry));
+        connections.by_token.insert((entry.id, number));
+        connections.by_owner.insert((entry.owner, number));
         entry
     }
 
     pub(super) fn forget(&self, entry: &Entry) {
         let mut connections = self.connections();
-        connections.by_token.remove(&entry.key());
-        connections.by_owner.remove(&(entry.owner, entry.key()));
-        connections.due.remove(&entry.key());
+        connections.open.remove(&entry.number);
+        connections.by_token.remove(&(entry.id, entry.number));
+        connections.by_owner.remove(&(entry.owner, entry.number));
+        connections.due.remove(&entry.number);
     }
 
     /// Sets when time alone ends it.
@@ -148,26 +145,22 @@ impl Registry {
     /// What a change touched must be judged before `until`, or end.
     pub(in crate::service) fn touch(&self, touch: Touch, until: u64) {
         let mut connections = self.connections();
-        if connections.by_token.is_empty() {
-            return;
-        }
-        let touched: Vec<Key> = match touch {
-            Touch::All => connections.by_token.keys().copied().collect(),
+        let touched: Vec<u32> = match touch {
+            Touch::All => connections.open.keys().copied().collect(),
             Touch::Owner(owner) => {
-                let first = (owner, (TokenId::from_bytes([0; 16]), 0));
-                let last = (owner, (TokenId::from_bytes([u8::MAX; 16]), u32::MAX));
-                connections.by_owner.range(first..=last).map(|(_, key)| *key).collect()
+                let all = connections.by_owner.range((owner, 0)..=(owner, u32::MAX));
+                all.map(|(_, number)| *number).collect()
             }
             Touch::Token(id) => {
                 let all = connections.by_token.range((id, 0)..=(id, u32::MAX));
-                all.map(|(key, _)| *key).collect()
+                all.map(|(_, number)| *number).collect()
             }
         };
         if touched.is_empty() {
             return;
         }
-        for key in touched {
-            let due = connections.due.entry(key).or_insert(Due { until, touches: 0 });
+        for number in touched {
+            let due = connections.due.entry(number).or_insert(Due { until, touches: 0 });
             due.until = until.min(due.until);
             due.touches = due.touches.wrapping_add(1);
         }
@@ -181,7 +174,7 @@ impl Registry {
 
     pub(super) fn next_expiry(&self) -> i64 {
         let connections = self.connections();
-        if connections.by_token.is_empty() { i64::MAX } else { connections.next_expiry }
+        if connections.open.is_empty() { i64::MAX } else { connections.next_expiry }
     }
 
     /// Has those judged whose time is over.
@@ -190,15 +183,15 @@ impl Registry {
         if now < connections.next_expiry {
             return;
         }
-        let Connections { by_token, due, next_expiry, .. } = &mut *connections;
+        let Connections { open, due, next_expiry, .. } = &mut *connections;
         *next_expiry = i64::MAX;
-        for (key, entry) in by_token {
+        for (number, entry) in open {
             let deadline = entry.deadline.load(Ordering::Relaxed);
             if entry.end().is_some() {
                 continue;
             }
             if deadline <= now {
-                due.entry(*key).or_insert(Due { until, touches: 0 });
+                due.entry(*number).or_insert(Due { until, touches: 0 });
             } else {
                 *next_expiry = deadline.min(*next_expiry);
             }
@@ -208,12 +201,12 @@ impl Registry {
     /// Ends those that were not judged in time.
     pub(super) fn give_up(&self, steady_nanos: u64) {
         let mut connections = self.connections();
-        let Connections { by_token, due, .. } = &mut *connections;
-        due.retain(|key, due| {
+        let Connections { open, due, .. } = &mut *connections;
+        due.retain(|number, due| {
             if due.until > steady_nanos {
                 return true;
             }
-            if let Some(entry) = by_token.get(key) {
+            if let Some(entry) = open.get(number) {
                 entry.finish(EndReason::Unavailable);
             }
             false
@@ -224,8 +217,8 @@ impl Registry {
     pub(super) fn due(&self, most: usize) -> Docket {
         let connections = self.connections();
         let mut docket = Docket { entries: Vec::new(), until: u64::MAX };
-        for (key, due) in connections.due.iter().take(most) {
-            if let Some(entry) = connections.by_token.get(key) {
+        for (number, due) in connections.due.iter().take(most) {
+            if let Some(entry) = connections.open.get(number) {
                 docket.entries.push((Arc::clone(entry), due.touches));
                 docket.until = due.until.min(docket.until);
             }
@@ -235,19 +228,19 @@ impl Registry {
 
     pub(super) fn is_judged(&self, entry: &Entry, touches: u32) {
         let mut connections = self.connections();
-        if connections.due.get(&entry.key()).is_some_and(|due| due.touches == touches) {
-            connections.due.remove(&entry.key());
+        if connections.due.get(&entry.number).is_some_and(|due| due.touches == touches) {
+            connections.due.remove(&entry.number);
         }
     }
 
     pub(super) fn end_all(&self, reason: EndReason) {
-        for entry in self.connections().by_token.values() {
+        for entry in self.connections().open.values() {
             entry.finish(reason);
         }
     }
 
     pub(super) fn count(&self) -> usize {
-        self.connections().by_token.len()
+        self.connections().open.len()
     }
 
     fn connections(&self) -> MutexGuard<'_, Connections> {
@@ -257,10 +250,10 @@ impl Registry {
 
 impl Connections {
     /// Four thousand million connections later a number may be that of one which is still open.
-    fn free_number(&mut self, id: TokenId) -> u32 {
+    fn free_number(&mut self) -> u32 {
         loop {
             self.last_number = self.last_number.wrapping_add(1);
-            if !self.by_token.contains_key(&(id, self.last_number)) {
+            if !self.open.contains_key(&self.last_number) {
                 return self.last_number;
             }
         }
