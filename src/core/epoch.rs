@@ -34,7 +34,7 @@ impl Touched {
 }
 
 /// What changed after an epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Invalidations {
     /// The last epoch that the snapshot includes.

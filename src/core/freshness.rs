@@ -22,6 +22,8 @@ pub struct Freshness {
     remembered: usize,
     /// Everything up to this epoch has been forgotten; `None` before the first answer.
     applied: Option<Epoch>,
+    /// The last epoch that anything read here was as new as.
+    seen: Epoch,
     /// What was touched lately, by epoch.
     ring: VecDeque<(Epoch, Touched)>,
     /// What was touched up to this epoch may be missing in the ring.
@@ -42,6 +44,7 @@ pub struct Freshness {
 #[must_use = "a question that is not asked brings no lease"]
 pub struct Poll {
     since: Option<Epoch>,
+    seen: Epoch,
     begun: Reading,
     history: u64,
 }
@@ -86,6 +89,7 @@ impl Freshness {
             lease_nanos: nanos(at_least(bound).saturating_sub(tick)),
             remembered: REMEMBERED,
             applied: None,
+            seen: Epoch(0),
             ring: VecDeque::new(),
             floor: Epoch(0),
             own: BTreeSet::new(),
@@ -130,7 +134,7 @@ impl Freshness {
 
     /// Begins to ask the store what changed. `at` must be read before the question is sent.
     pub const fn poll(&self, at: Reading) -> Poll {
-        Poll { since: self.applied, begun: at, history: self.history }
+        Poll { since: self.applied, seen: self.seen, begun: at, history: self.history }
     }
 
     /// The store has answered. Answers may come in another order than they were asked for.
@@ -140,14 +144,16 @@ impl Freshness {
             return effects;
         }
         match poll.since {
-            Some(seen) if answer.epoch < seen => {
+            // It was as far when something was read before the question was sent.
+            Some(_) if answer.epoch < poll.seen => {
                 self.history = self.history.saturating_add(1);
                 self.applied = None;
+                self.seen = Epoch(0);
                 self.floor = Epoch(0);
                 self.ring.clear();
                 self.own.clear();
                 effects.push(self.start_at(answer.epoch));
-                effects.push(Effect::HistoryLost { seen, now: answer.epoch });
+                effects.push(Effect::HistoryLost { seen: poll.seen, now: answer.epoch });
             }
             Some(seen) => match &answer.changes {
                 Some(changes) if are_whole(changes, seen, answer.epoch) => {
@@ -158,6 +164,7 @@ impl Freshness {
             },
             None => effects.push(self.start_at(answer.epoch)),
         }
+        self.seen = self.seen.max(answer.epoch);
         let told = answer.now.map_or(poll.begun.date_micros, |now| now.timestamp_micros());
         self.held_micros = self.held_micros.max(told);
         let lease = self.lease_from(poll, told);
@@ -182,6 +189,7 @@ impl Freshness {
 
     /// This was touched at that epoch or before, by whomever: older reads of it must not be kept.
     pub fn noticed(&mut self, epoch: Epoch, touched: impl IntoIterator<Item = Touched>) {
+        self.seen = self.seen.max(epoch);
         for one in touched {
             self.remember(epoch, one);
         }
@@ -190,6 +198,7 @@ impl Freshness {
     /// The store has refused a token, in a snapshot with that epoch: what was read of it before must
     /// not be kept, even if no answer has told of the change.
     pub fn refused(&mut self, read: Epoch, token: TokenId) {
+        self.seen = self.seen.max(read);
         // One entry for each token, or whoever presents dead ones would push out all others.
         let token = Touched::Token(token);
         let newer = |(epoch, touched): &(Epoch, Touched)| *epoch >= read && *touched == token;
@@ -208,7 +217,16 @@ impl Freshness {
     /// Whether what was read of a token, in a snapshot with this epoch, may be remembered: whether
     /// nothing has touched the token since.
     #[must_use]
-    pub fn may_keep(&self, ticket: Ticket, read: Epoch, token: TokenId, owner: &OwnerId) -> bool {
+    pub fn may_keep(
+        &mut self,
+        ticket: Ticket,
+        read: Epoch,
+        token: TokenId,
+        owner: &OwnerId,
+    ) -> bool {
+        if ticket.history == self.history {
+            self.seen = self.seen.max(read);
+        }
         ticket.history == self.history
             && self.applied.is_some()
             && read >= self.floor

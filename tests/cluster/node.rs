@@ -127,12 +127,12 @@ impl Node {
 
     /// Revokes its part of the tokens, several at a time.
     async fn revoke(self: Arc<Self>, pace: f64, path: std::path::PathBuf) {
-        let pause = Duration::from_secs_f64(8.0 / pace);
+        let pause = Duration::from_secs_f64(f64::from(AT_ONCE) / pace);
         let mut beat = tokio::time::interval(pause);
         while !self.is_over() {
             beat.tick().await;
             let front = self.front.load(Ordering::Relaxed);
-            let mine = (front..front + 8).filter_map(|turn| {
+            let mine = (front..front + AT_ONCE).filter_map(|turn| {
                 self.order.get((turn * self.of + self.number) as usize).copied()
             });
             let revoking: Vec<_> =
@@ -143,8 +143,8 @@ impl Node {
             for one in revoking {
                 one.await.unwrap();
             }
-            self.front.store(front + 8, Ordering::Relaxed);
-            std::fs::write(&path, (front + 8).to_string()).unwrap();
+            self.front.store(front + AT_ONCE, Ordering::Relaxed);
+            std::fs::write(&path, (front + AT_ONCE).to_string()).unwrap();
         }
     }
 
@@ -238,3 +238,6 @@ fn told(verdict: Result<(), AuthenticateError>) -> Outcome {
         Err(_) => Outcome::Refused(Reason::Unsaid),
     }
 }
+
+/// A batch takes as long as the slowest of it: a way that is cut in the middle, or a fence.
+const AT_ONCE: u32 = 32;

@@ -138,7 +138,7 @@ fn what_was_touched_since_it_was_read_may_not_be_kept() {
     let mut node = started();
     let ticket = node.ticket();
     poll(&mut node, 100, &told(12, &[(11, 1), (12, 2)]));
-    let kept = |read, n| node.may_keep(ticket, Epoch(read), token(n), &owner());
+    let mut kept = |read, n| node.may_keep(ticket, Epoch(read), token(n), &owner());
     assert_eq!([10, 11, 12].map(|read| kept(read, 1)), [false, true, true]);
     assert_eq!([10, 11, 12].map(|read| kept(read, 2)), [false, false, true]);
     assert!(kept(10, 3) && !kept(9, 3), "what was before the first answer is not remembered");
@@ -236,9 +236,21 @@ fn a_history_that_goes_back_is_told_and_everything_forgotten() {
     assert_eq!(effects[1], Effect::HistoryLost { seen: Epoch(10), now: Epoch(8) });
     assert_eq!(effects[2], Effect::Publish(node.lease()));
     assert!(!node.may_keep(ticket, Epoch(10), token(1), &owner()), "it is of the lost history");
-    assert!(node.may_keep(node.ticket(), Epoch(8), token(1), &owner()));
+    let ticket = node.ticket();
+    assert!(node.may_keep(ticket, Epoch(8), token(1), &owner()));
     assert_eq!(node.answered(crossing, at(110), &told(11, &[(11, 1)])), []);
     assert_eq!(node.applied(), Some(Epoch(8)));
+}
+
+#[test]
+fn a_history_that_went_back_behind_what_was_read_is_noticed() {
+    // The row was of epoch 11, of which no answer has told; then that epoch was lost.
+    let mut node = started();
+    let ticket = node.ticket();
+    assert!(node.may_keep(ticket, Epoch(11), token(1), &owner()));
+    let effects = poll(&mut node, 100, &told(10, &[]));
+    assert_eq!(forgets(&effects), [Touched::Everything]);
+    assert_eq!(effects[1], Effect::HistoryLost { seen: Epoch(11), now: Epoch(10) });
 }
 
 #[test]
@@ -268,8 +280,8 @@ fn a_token_that_the_store_refused_is_not_kept_by_an_older_read() {
     for read in [12, 11, 13] {
         node.refused(Epoch(read), token(1));
     }
-    let kept = |node: &Freshness, read| node.may_keep(ticket, Epoch(read), token(1), &owner());
-    assert!(!kept(&node, 10) && !kept(&node, 12) && kept(&node, 13));
+    let kept = |node: &mut Freshness, read| node.may_keep(ticket, Epoch(read), token(1), &owner());
+    assert!(!kept(&mut node, 10) && !kept(&mut node, 12) && kept(&mut node, 13));
     // However often it is presented, it takes one place.
     (14..40).for_each(|read| node.refused(Epoch(read), token(1)));
     assert!(node.may_keep(ticket, Epoch(10), token(2), &owner()));
