@@ -180,9 +180,9 @@ fn own_changes_keep_older_reads_out_at_once_and_are_not_applied_twice() {
 #[test]
 fn own_changes_survive_a_store_that_no_longer_remembers() {
     let mut node = started();
-    let ticket = node.ticket();
+    let (ticket, asked) = (node.ticket(), node.poll(at(100)));
     node.changed(Epoch(13), [Touched::Token(token(1))]);
-    poll(&mut node, 100, &Invalidations::new(Epoch(11), None, None));
+    node.answered(asked, at(101), &Invalidations::new(Epoch(11), None, None));
     assert!(!node.may_keep(ticket, Epoch(12), token(1), &owner()));
     assert!(node.may_keep(ticket, Epoch(13), token(1), &owner()));
 }
