@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -19,6 +20,7 @@ pub(crate) struct Accounts {
     entries: Vec<Entry>,
     by_id: HashMap<OwnerId, usize>,
     by_username: HashMap<String, usize>,
+    revocation_bound: Duration,
 }
 
 /// An account with what only the host knows of it.
@@ -37,6 +39,7 @@ impl Accounts {
     /// A sentence that names the field.
     pub(crate) fn new(file: AccountsFile) -> Result<Self, String> {
         file.settings.check()?;
+        let revocation_bound = file.settings.revocation_bound();
         let mut organizations = HashSet::new();
         for (index, organization) in file.organizations.into_iter().enumerate() {
             unique(&mut organizations, organization.id, &format!("organizations[{index}].id"))?;
@@ -58,8 +61,14 @@ impl Accounts {
         Ok(Self {
             by_id: by(|entry| entry.account.id.clone()),
             by_username: by_username.collect(),
+            revocation_bound,
             entries,
         })
+    }
+
+    /// How long another process may go by what was before a change of this one.
+    pub(crate) const fn revocation_bound(&self) -> Duration {
+        self.revocation_bound
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {

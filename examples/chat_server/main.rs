@@ -92,7 +92,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let listener = TcpListener::bind(&arguments.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let stop = stop_signal().map_err(|error| format!("signals cannot be awaited: {error}"))?;
-    let tokens = tokens::open(&arguments.store, arguments.secret_key.as_deref()).await?;
+    let (key_file, bound) = (arguments.secret_key.as_deref(), accounts.revocation_bound());
+    let tokens = tokens::open(&arguments.store, key_file, bound).await?;
     let accounts = Arc::new(accounts);
     accounts.seed(&tokens).await?;
     let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
@@ -162,8 +163,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 async fn forget_dead_tokens(tokens: Tokens<ReadWrite>) {
     loop {
         sleep(FORGET_EVERY).await;
-        let now = tokens.clock().now();
-        let Some(long_ago) = now.checked_sub_signed(REMEMBERED_FOR) else { continue };
+        let Some(long_ago) = tokens.now().checked_sub_signed(REMEMBERED_FOR) else { continue };
         if let Err(error) = tokens.store().prune(long_ago, FORGOTTEN_AT_ONCE).await {
             tracing::warn!(%error, "dead tokens were not forgotten");
         }

@@ -72,7 +72,7 @@ async fn say(
     })?;
     // The route's need was judged with the account at hand, so it is there.
     let author = host.accounts.of(caller.owner()).map(|entry| entry.account.username.clone());
-    let now = host.tokens.clock().now();
+    let now = host.tokens.now();
     let message = host.messages.post(author.unwrap_or_default(), text, now).map_err(|error| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_text", error.to_string())
             .about(Some("text"))

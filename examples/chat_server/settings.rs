@@ -1,5 +1,7 @@
 //! The settings of the accounts file. Each has a default, and a wrong one ends the start.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 /// How the server behaves.
@@ -74,6 +76,10 @@ enum OnDeactivation {
 }
 
 impl Settings {
+    pub(crate) fn revocation_bound(&self) -> Duration {
+        Duration::from_millis(self.revocation_bound_ms.into())
+    }
+
     /// # Errors
     ///
     /// A sentence that names the field.

@@ -8,7 +8,9 @@ use keyfob::ports::store::{Filter, Query};
 use keyfob::store::memory::MemoryStore;
 use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
-use keyfob::{Format, Keyring, Kind, ReadWrite, RealmId, Rules, StoreError, TokenStore, Tokens};
+use keyfob::{
+    Builder, Format, Keyring, Kind, ReadWrite, RealmId, Rules, StoreError, TokenStore, Tokens,
+};
 use tokio::time::timeout;
 
 use crate::keys;
@@ -63,14 +65,15 @@ impl Place {
 pub(crate) async fn open(
     place: &Place,
     key_file: Option<&Path>,
+    bound: Duration,
 ) -> Result<Tokens<ReadWrite>, String> {
-    match place {
+    let builder = match place {
         Place::Memory => {
             let keyring = match key_file {
                 Some(file) => keys::read_or_make(file)?.0,
                 None => keys::fresh()?,
             };
-            Ok(Tokens::new(MemoryStore::default(), rules(keyring)?))
+            Builder::system(MemoryStore::default(), rules(keyring)?)
         }
         Place::Sqlite(path) => {
             let key_file = key_file.map_or_else(|| beside(path), Path::to_owned);
@@ -82,7 +85,7 @@ pub(crate) async fn open(
                 let _ = fs::remove_file(&key_file);
                 remove_store(path);
             }
-            Ok(Tokens::new(opened?, rules(keyring)?))
+            Builder::system(opened?, rules(keyring)?)
         }
         Place::Postgres(options) => {
             let key_file = key_file
@@ -92,9 +95,10 @@ pub(crate) async fn open(
             if opened.is_err() && is_new {
                 let _ = fs::remove_file(key_file);
             }
-            Ok(Tokens::new(opened?, rules(keyring)?))
+            Builder::system(opened?, rules(keyring)?)
         }
-    }
+    };
+    Ok(builder.bound(bound).build())
 }
 
 async fn open_sqlite(path: &Path, keyring: &Keyring) -> Result<SqliteStore, String> {

@@ -40,7 +40,7 @@ pub(super) type OnDesk<S> = State<Arc<Desk<S>>>;
 
 impl<S: Scope> Desk<S> {
     pub(super) fn object(&self, record: &TokenRecord) -> Token {
-        Token::of(record, self.tokens.clock().now())
+        Token::of(record, self.tokens.now())
     }
 
     pub(super) fn answer(&self, changed: Result<TokenRecord, ChangeFailure>) -> Handled {

@@ -220,7 +220,8 @@ impl Scene {
 }
 
 /// What is the same in every realm and at any time: not the number, nor what ties a row to its
-/// realm, nor when something was, which a store with a clock of its own decides.
+/// realm, nor when something was, which a store with a clock of its own decides; nor how often, since
+/// uses that were being written down when their writer was dropped are written again.
 fn shown(row: &TokenRecord) -> String {
     let TokenRecord { id, owner, owner_generation, name, note, grant, created_at, .. } = row;
     let TokenRecord { changed_sequence, generation, usage, version, .. } = row;
@@ -234,7 +235,7 @@ fn shown(row: &TokenRecord) -> String {
     format!(
         "{id} {owner} {owner_generation} {name} {note} {grant:?} {state:?} {lifetime:?} \
          {changed_sequence} {generation} {} {version} {digest:?}",
-        usage.count
+        usage.count > 0
     )
 }
 
