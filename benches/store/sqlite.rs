@@ -276,9 +276,9 @@ fn advance(raw: &Connection, row: &TokenRecord, event: &str) {
     .unwrap()
     .execute(params![realm, epoch, sequence])
     .unwrap();
-    raw.prepare_cached("INSERT INTO changes VALUES (?1, ?2, ?3, ?4)")
+    raw.prepare_cached("INSERT INTO changes VALUES (?1, ?2, ?3, ?4, ?5)")
         .unwrap()
-        .execute(params![realm, epoch, id, None::<&str>])
+        .execute(params![realm, epoch, id, None::<&str>, row.created_at.timestamp_micros()])
         .unwrap();
     if epoch % 100 == 0 {
         raw.prepare_cached("DELETE FROM changes WHERE realm = ?1 AND epoch <= ?2")
