@@ -182,9 +182,17 @@ impl Freshness {
     /// be forgotten before its maker is told that it was made: no answer will have it forgotten again.
     pub fn changed(&mut self, epoch: Epoch, touched: impl IntoIterator<Item = Touched>) {
         self.noticed(epoch, touched);
-        if self.applied.is_some_and(|applied| epoch > applied) {
+        let Some(mut applied) = self.applied else {
+            return;
+        };
+        if epoch > applied {
             self.own.insert(epoch);
         }
+        // What comes next to what is known need not be told.
+        while self.own.remove(&Epoch(applied.0.saturating_add(1))) {
+            applied = Epoch(applied.0.saturating_add(1));
+        }
+        self.applied = Some(applied);
     }
 
     /// This was touched at that epoch or before, by whomever: older reads of it must not be kept.

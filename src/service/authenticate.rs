@@ -256,11 +256,16 @@ impl<S: Scope> Inner<S> {
             return Ok(Err(Refusal::Unknown));
         }
         let Some(found) = self.find_intact(&Lookup::Id(verified.id)).await? else {
+            self.forget_refused(Refusal::Unknown, verified.id, None);
             return Ok(Err(Refusal::Unknown));
         };
         let now = self.time_of(&found);
         let verdict =
             verify_again(&*found.record, verified.generation, &found.owner, &self.rules, now);
+        // Whoever was told so must not see it accepted a moment later.
+        if let Err(refusal) = verdict {
+            self.forget_refused(refusal, verified.id, Some(&found));
+        }
         Ok(verdict.map(|deadline| (*found.record, deadline)))
     }
 

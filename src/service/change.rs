@@ -217,6 +217,9 @@ impl<S: Scope> Inner<S> {
             let Some(change) = decide(&row, actor.clone(), now)? else {
                 // It is so already, by somebody whom this index has not heard of.
                 self.index.refused(id, epoch);
+                if matches!(row.state, State::Revoked(_)) {
+                    self.catch_up(epoch).await;
+                }
                 return Ok(*row);
             };
             // A revocation expects no version: it wins over whatever else happens.
@@ -278,6 +281,10 @@ impl<S: Scope> Inner<S> {
                 let touched = std::iter::once(change.token).chain(cascaded).map(Touched::Token);
                 self.changed(epoch, &touched.collect::<Vec<_>>());
                 self.tell(&change.event);
+                if change.is_revocation() {
+                    // What the token had minted may have been revoked by others before.
+                    self.catch_up(epoch).await;
+                }
                 Ok(Some(*record))
             }
             // Somebody else has revoked it, which is what was asked for; the row tells since when.

@@ -138,7 +138,7 @@ impl<S: Scope> Inner<S> {
                 _ => {}
             }
         }
-        if self.index.applied() != poll_from {
+        if self.is_unreported() {
             self.keeping.reports.ring();
         }
         // Own changes are no news here.
@@ -157,6 +157,16 @@ impl<S: Scope> Inner<S> {
         self.index.changed(epoch, touched);
         for one in touched {
             self.touch_live(one, until);
+        }
+    }
+
+    /// Goes by all that happened before the change of that epoch, which this service has made, even
+    /// if nobody has told of it yet.
+    pub(super) async fn catch_up(&self, epoch: Epoch) {
+        let is_behind = || self.index.applied().is_some_and(|applied| applied < epoch);
+        if is_behind() && (self.poll().await.is_err() || is_behind()) {
+            // What cannot be known now is asked of the store for each token.
+            self.index.noticed(epoch, &Touched::Everything);
         }
     }
 
@@ -217,13 +227,15 @@ impl<S: Scope> Inner<S> {
     /// Registers again if that is news to the store, or will be needed soon.
     pub(super) async fn report(&self) -> Result<(), StoreError> {
         let left = self.index.registered_for(self.clock.reading());
-        let reported = Epoch(self.keeping.reported.load(Ordering::Relaxed));
-        if self.index.applied().is_some_and(|applied| applied != reported)
-            || left.saturating_mul(2) < REGISTERED_FOR
-        {
+        if self.is_unreported() || left.saturating_mul(2) < REGISTERED_FOR {
             self.register().await?;
         }
         Ok(())
+    }
+
+    fn is_unreported(&self) -> bool {
+        let reported = Epoch(self.keeping.reported.load(Ordering::Relaxed));
+        self.index.applied().is_some_and(|applied| applied != reported)
     }
 
     pub(super) fn node(&self) -> Option<NodeId> {

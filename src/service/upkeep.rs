@@ -39,15 +39,15 @@ impl<S: Scope> Tokens<S> {
 impl<S: Scope> Inner<S> {
     async fn keep_fresh(&self, timer: &dyn Timer) {
         let rest = self.keeping.interval().saturating_sub(BETWEEN_POLLS);
-        let mut hinted = First::Other;
+        let (mut hinted, mut known) = (First::Other, None);
         loop {
-            let before = self.index.applied();
             // Trouble is counted, and told by whatever asks the store for its own sake.
             let polled = self.poll().await;
             let after = self.index.applied();
             timer.wait(BETWEEN_POLLS).await;
             // A hint that comes for nothing, or from a store in trouble, would come again at once.
-            if polled.is_ok() && (hinted == First::Other || after != before) {
+            if polled.is_ok() && (hinted == First::Other || after != known) {
+                known = after;
                 let changed = self.store.changed(after.unwrap_or_default());
                 hinted = either(changed, timer.wait(rest)).await;
             } else {

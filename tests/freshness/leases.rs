@@ -10,9 +10,12 @@ use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::{
     ManualClock, ManualTimer, RecordingSink, SeededRandomness, block_on, sample,
 };
-use keyfob::{Access, Builder, EventKind, Grant, IssueRequest, Note, OwnerId, ReadWrite, Tokens};
+use keyfob::{
+    Access, Builder, By, EventKind, Grant, IssueRequest, Kind, KindPolicy, Minting, Note, OwnerId,
+    Policy, ReadWrite, Rules, Tokens,
+};
 
-use super::{BOUND, BY, Node, TICK, alice, run, two_nodes};
+use super::{BOUND, BY, Node, TICK, alice, run, two_nodes, two_nodes_by};
 
 #[test]
 fn what_another_node_revoked_is_refused_when_the_bound_is_over() {
@@ -148,6 +151,57 @@ fn setting_what_is_set_hides_no_change_of_others() {
     block_on(there.tokens.reactivate_owner(&bob, BY)).unwrap();
     there.clock.advance(BOUND);
     assert_eq!(there.verdict(&text), Err("revoked"));
+}
+
+/// Rules under which a token mints others.
+fn minting() -> Rules {
+    let mut kind = KindPolicy::personal();
+    kind.minting = Minting::Within;
+    sample::rules().with_policy(Policy::default().with_kind(Kind::personal(), kind))
+}
+
+#[test]
+fn a_token_that_was_refused_as_revoked_when_it_minted_is_not_accepted_afterwards() {
+    let (_, here, there) = two_nodes_by(&minting());
+    let (text, id) = here.issue();
+    let verified = there.accepted(&text);
+    here.revoke(id);
+    assert!(there.remembers(&text));
+    let request = IssueRequest::new(alice(), Grant::Full);
+    let minted = block_on(there.tokens.issue(request, By::token(&verified)));
+    assert_eq!(minted.unwrap_err().code(), "revoked");
+    assert!(!there.remembers(&text));
+}
+
+#[test]
+fn revoking_what_others_had_revoked_in_part_ends_all_that_descends_from_it_here() {
+    let (_, here, there) = two_nodes_by(&minting());
+    let (text, parent) = here.issue();
+    let verified = here.accepted(&text);
+    let request = IssueRequest::new(alice(), Grant::Full);
+    let (secret, child) = block_on(here.tokens.issue(request, By::token(&verified))).unwrap();
+    let minted = secret.expose_secret();
+    assert!(there.verdict(minted).is_ok());
+    // The child alone, and the parent afterwards: the store does not name the child again.
+    here.revoke(child.id);
+    assert!(there.remembers(minted));
+    there.revoke(parent);
+    assert!(!there.remembers(minted));
+}
+
+#[test]
+fn revoking_what_others_have_revoked_ends_all_that_descends_from_it_here() {
+    let (_, here, there) = two_nodes_by(&minting());
+    let (text, parent) = here.issue();
+    let verified = here.accepted(&text);
+    let request = IssueRequest::new(alice(), Grant::Full);
+    let (secret, _) = block_on(here.tokens.issue(request, By::token(&verified))).unwrap();
+    let minted = secret.expose_secret();
+    assert!(there.verdict(minted).is_ok());
+    here.revoke(parent);
+    assert!(there.remembers(minted));
+    there.revoke(parent);
+    assert!(!there.remembers(minted));
 }
 
 #[test]

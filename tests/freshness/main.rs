@@ -23,8 +23,8 @@ use keyfob::service::freshness::FreshnessReport;
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::{ManualClock, ManualTimer, SeededRandomness, block_on, sample};
 use keyfob::{
-    Access, Actor, Builder, By, Grant, IssueRequest, OwnerId, ReadWrite, StoreError, TokenId,
-    Tokens, Verified,
+    Access, Actor, Builder, By, Grant, IssueRequest, OwnerId, ReadWrite, Rules, StoreError,
+    TokenId, Tokens, Verified,
 };
 
 static HOST: Actor = Actor::host();
@@ -84,10 +84,14 @@ impl Way for Reach {
 
 impl Node {
     fn on(store: &MemoryStore, seed: u64) -> Self {
+        Self::by(&sample::rules(), store, seed)
+    }
+
+    fn by(rules: &Rules, store: &MemoryStore, seed: u64) -> Self {
         let (clock, reach) = (ManualClock::new(sample::start()), Reach::default());
         let way = Detour { store: store.clone(), ..Detour::new(reach.clone()) };
         let randomness = SeededRandomness::new(seed);
-        let builder = Builder::new(way, sample::rules(), clock.clone(), randomness);
+        let builder = Builder::new(way, rules.clone(), clock.clone(), randomness);
         Self { tokens: builder.build(), clock, reach }
     }
 
@@ -130,8 +134,12 @@ fn alice() -> OwnerId {
 }
 
 fn two_nodes() -> (MemoryStore, Node, Node) {
+    two_nodes_by(&sample::rules())
+}
+
+fn two_nodes_by(rules: &Rules) -> (MemoryStore, Node, Node) {
     let store = MemoryStore::new(sample::realm());
-    let nodes = (Node::on(&store, 1), Node::on(&store, 2));
+    let nodes = (Node::by(rules, &store, 1), Node::by(rules, &store, 2));
     (store, nodes.0, nodes.1)
 }
 
