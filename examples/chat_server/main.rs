@@ -14,6 +14,7 @@ mod attempts;
 mod forwarded;
 mod greeting;
 mod keys;
+mod live;
 mod messages;
 mod page;
 mod passwords;
@@ -22,7 +23,9 @@ mod routes;
 mod serve;
 mod settings;
 mod sign_in;
+mod stream;
 mod tokens;
+mod websocket;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -32,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use keyfob::http::Answers;
+use keyfob::http::{Answers, BearerLayer};
 use keyfob::os::TokioTimer;
 use keyfob::wire::native::{Native, Needs};
 use keyfob::{ReadWrite, Tokens};
@@ -46,6 +49,7 @@ use crate::accounts_file::AccountsFile;
 use crate::arguments::{Arguments, Command};
 use crate::attempts::Attempts;
 use crate::greeting::DemoAccounts;
+use crate::live::Connections;
 use crate::messages::Messages;
 use crate::passwords::Passwords;
 
@@ -54,6 +58,8 @@ use crate::passwords::Passwords;
 struct Host {
     accounts: Arc<Accounts>,
     attempts: Attempts,
+    connections: Connections,
+    gate: BearerLayer<ReadWrite>,
     messages: Messages,
     passwords: Arc<Passwords>,
     tokens: Tokens<ReadWrite>,
@@ -101,25 +107,29 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let native = Native::new(tokens.clone(), Arc::<Accounts>::clone(&accounts), needs);
     let mut native = native.with_answers(answers);
     if arguments.store.is_shared() {
-        // Another process on the same store may have revoked what this one has in its index.
+        // Within the bound the index would do, and answer 200 for as long after the store is gone:
+        // this server promises 503 then. The live connections have the bound.
         native = native.strict();
     }
     let passwords = Arc::new(Passwords::new().map_err(|error| error.to_string())?);
-    let host = Host {
+    let host = Arc::new(Host {
         attempts: Attempts::new(Arc::clone(tokens.clock())),
+        connections: Connections::default(),
+        gate: native.layer().clone(),
         messages: Messages::default(),
         passwords: Arc::clone(&passwords),
         tokens: tokens.clone(),
         accounts: Arc::clone(&accounts),
-    };
-    let router = routes::router(Arc::new(host), &native);
+    });
+    let router = routes::router(Arc::clone(&host), &native);
 
     greeting::print(address, demo.as_ref());
     let own = accounts.all().filter_map(|entry| entry.password.clone()).collect();
     tokio::spawn(async move { passwords.digest_all(own).await });
     tokio::spawn(tokens.clone().upkeep(Arc::new(TokioTimer::new())));
     tokio::spawn(forget_dead_tokens(tokens.clone()));
-    serve::serve(listener, router, arguments.trusted_proxies.into(), stop).await;
+    let proxies = arguments.trusted_proxies.into();
+    serve::serve(listener, router, proxies, &host.connections, stop).await;
     if timeout(LAST_WORDS, tokens.flush_usage()).await.is_err() {
         tracing::warn!("the last uses of some tokens were not written down");
     }

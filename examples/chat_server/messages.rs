@@ -5,14 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tokio::sync::broadcast;
 
 /// The channel's id: the same on every node and after every start.
 pub(crate) const TOWN_SQUARE: &str = "townsquaretownsquaretownsq";
 
-/// The last messages of the channel.
-#[derive(Debug, Default)]
+/// The last messages of the channel, and those to come.
+#[derive(Debug)]
 pub(crate) struct Messages {
     kept: Mutex<VecDeque<Message>>,
+    news: broadcast::Sender<Message>,
 }
 
 /// One message.
@@ -46,6 +48,9 @@ impl Messages {
             kept.pop_front();
         }
         kept.push_back(message.clone());
+        // While the others wait, so that all hear of them in the order of their numbers. That nobody
+        // listens is no failure.
+        let _ = self.news.send(message.clone());
         Ok(message)
     }
 
@@ -54,8 +59,19 @@ impl Messages {
         self.kept().iter().cloned().collect()
     }
 
+    /// Those that are posted from here on. Who is too slow is told how many were missed.
+    pub(crate) fn news(&self) -> broadcast::Receiver<Message> {
+        self.news.subscribe()
+    }
+
     fn kept(&self) -> MutexGuard<'_, VecDeque<Message>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), news: broadcast::Sender::new(MOST_BEHIND) }
     }
 }
 
@@ -63,3 +79,6 @@ const LONGEST_TEXT: usize = 4000;
 
 /// Less than a megabyte.
 const MOST_KEPT: usize = 200;
+
+/// How many messages a listener may be behind before it has to begin anew.
+const MOST_BEHIND: usize = 64;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::messages::Message;
-use crate::{Host, page, people, sign_in};
+use crate::{Host, page, people, sign_in, stream, websocket};
 
 /// Everything, with what each route needs.
 pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
@@ -31,7 +31,9 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
     let own: Routes<ReadWrite, Arc<Host>> = Routes::new()
         .get("/accounts", Need::Scope(ReadWrite::Read), people::list)
         .get("/messages", Need::Scope(ReadWrite::Read), read)
-        .post("/messages", Need::Scope(ReadWrite::Write), say);
+        .post("/messages", Need::Scope(ReadWrite::Write), say)
+        .get("/messages/stream", Need::Scope(ReadWrite::Read), stream::stream)
+        .get("/api/v4/websocket", Need::Public, websocket::connect);
     let routes = own.with_state(host).merge(native.routes());
     let mut declared = routes.declared();
     for path in ["/", "/page.css", "/page.js"] {

@@ -11,7 +11,6 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
 use keyfob::http::ClientAddress;
 use tokio::net::{TcpListener, TcpStream};
@@ -20,18 +19,20 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower_service::Service as _;
 
 use crate::forwarded::client_address;
+use crate::live::Connections;
 
 /// Serves until `stop` resolves, and then finishes what has begun, within three seconds.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     trusted_proxies: Arc<[IpNet]>,
+    connections: &Connections,
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = pin!(stop);
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LONGEST_HEAD);
-    let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(MOST_CONNECTIONS)));
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         let accept = async {
             let place = Arc::clone(&room).acquire_owned().await;
@@ -56,19 +57,30 @@ pub(crate) async fn serve(
             request.extensions_mut().insert(ClientAddress(address));
             router.clone().call(request)
         });
-        let connection = server.serve_connection(Impatient::new(stream), service);
-        let connection = graceful.watch(connection);
+        let connection = server.serve_connection(Impatient::new(stream), service).with_upgrades();
+        let stopped = connections.stopped();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stopped => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
             drop(place);
         });
     }
     drop(listener);
-    if timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+    connections.stop();
+    let all = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
+    if timeout(FAREWELL, room.acquire_many(all)).await.is_err() {
         tracing::warn!("some requests were not finished");
     }
+    connections.ended().await;
 }
 
 /// A connection that breaks when the client does not read what it has asked for.

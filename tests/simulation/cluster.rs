@@ -92,6 +92,9 @@ pub(crate) fn run(seed: u64, wrong: Option<Wrong>) -> Course {
     Course { history: cluster.book.history(), bound, mischief }
 }
 
+/// What runs on a machine, if something does.
+type Running = Option<(usize, Node)>;
+
 #[derive(Clone)]
 struct Cluster {
     world: World,
@@ -100,7 +103,7 @@ struct Cluster {
     book: Book,
     bound: Nanos,
     /// The process of each machine, by a number that no other has had.
-    processes: Arc<Mutex<Vec<Option<(usize, Node)>>>>,
+    processes: Arc<Mutex<Vec<Running>>>,
     mischief: Arc<Mutex<BTreeMap<Mischief, u64>>>,
 }
 

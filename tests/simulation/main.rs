@@ -3,14 +3,15 @@
 //!
 //! One thread runs a world, and nothing in it asks the machine for time or chance, so that a seed
 //! tells the same story each time. A failure prints its seed; `KEYFOB_SEED`, set at build time, has
-//! that one told alone. With `KEYFOB_LONG` set then there are ten times as many.
+//! that one told alone. With `KEYFOB_LONG` set there are ten times as many.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::disallowed_macros,
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test stops where something is wrong, and says what it found"
+    reason = "a test stops where something is wrong, and says what it found and how long that took"
 )]
 
 mod book;

@@ -59,7 +59,7 @@ impl Centre {
         if self.wrong == Some(Wrong::StaleRows) {
             let now = self.world.now();
             let mut copies = self.copies.lock().unwrap();
-            let copy = copies.rows.entry(found.record.id).or_insert((now, found.clone()));
+            let copy = copies.rows.entry(found.record.id).or_insert_with(|| (now, found.clone()));
             if copy.0 + LAG < now {
                 *copy = (now, found);
             }
@@ -75,7 +75,7 @@ impl Centre {
             Some(Wrong::StaleChanges) => {
                 let now = self.world.now();
                 let mut copies = self.copies.lock().unwrap();
-                let copy = copies.changes.entry(since).or_insert((now, news.clone()));
+                let copy = copies.changes.entry(since).or_insert_with(|| (now, news.clone()));
                 if copy.0 + LAG < now {
                     *copy = (now, news);
                 }
