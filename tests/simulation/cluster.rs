@@ -212,4 +212,4 @@ impl Cluster {
 }
 
 /// For how many bounds there is trouble.
-const TROUBLE: u64 = 12;
+const TROUBLE: u64 = 8;

@@ -132,7 +132,7 @@ fn a_seed_tells_the_same_story_each_time() {
 
 /// The first violation of such a kind, and of how many seeds it took.
 fn first(wrong: Wrong, is_such: impl Fn(Broken) -> bool) -> Option<(u64, Violation)> {
-    (0..300).find_map(|seed| {
+    (0..1000).find_map(|seed| {
         let course = run(seed, Some(wrong));
         let found = check(&course.history, &course.terms()).err()?;
         found.into_iter().find(|one| is_such(one.broken)).map(|one| (seed, one))
