@@ -47,11 +47,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "there and back",
         ticks: more(1, 3),
         nodes: 2,
-        changes: if LONG {
-            &[Change::Deactivate, Change::Reactivate, Change::DeactivateOwner]
-        } else {
-            &[Change::Deactivate, Change::Reactivate]
-        },
+        changes: &[Change::Deactivate, Change::Reactivate],
         ..PLAIN
     },
     Setting { name: "cuts", nodes: 2, ticks: more(3, 4), cuts: 2, ..PLAIN },
