@@ -50,6 +50,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         changes: &[Change::Deactivate, Change::Reactivate],
         ..PLAIN
     },
+    Setting {
+        name: "the owner",
+        nodes: 2,
+        ticks: more(3, 5),
+        changes: &[Change::DeactivateOwner],
+        ..PLAIN
+    },
     Setting { name: "cuts", nodes: 2, ticks: more(3, 4), cuts: 2, ..PLAIN },
     Setting {
         name: "crashes",
