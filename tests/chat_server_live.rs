@@ -15,9 +15,10 @@ mod chat_server;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use chat_server::{Server, folder, text};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -84,6 +85,13 @@ fn say(socket: &mut Socket, value: &Value) {
     socket.send(Message::Text(value.to_string().into())).unwrap();
 }
 
+/// A store in a file of the test's own.
+fn file(name: &str) -> String {
+    let path = folder(name).join("tokens.db");
+    let _ = std::fs::remove_file(&path);
+    format!("sqlite:{}", path.display())
+}
+
 fn issued(server: &Server, session: &str, body: &Value) -> (String, String) {
     let made = server.call("POST", "/tokens", session, Some(body)).is(201).json();
     (text(&made["token"]), text(&made["id"]))
@@ -119,7 +127,10 @@ fn a_websocket_without_a_header_waits_for_a_challenge() {
     let server = Server::start("live_challenge", &[], "info");
     let session = server.sign_in("bob", PASSWORD);
     let mut socket = connect(&server, None).unwrap();
-    let challenge = |token: &str| json!({"seq": 1, "action": "authentication_challenge", "data": {"token": token}});
+    let challenge = |token: &str| {
+        let data = json!({"token": token});
+        json!({"seq": 1, "action": "authentication_challenge", "data": data})
+    };
     say(&mut socket, &challenge(&session));
     assert_eq!(told(&mut socket), json!({"status": "OK", "seq_reply": 1}));
     assert_eq!(told(&mut socket)["event"], "hello");
@@ -145,9 +156,7 @@ fn a_websocket_without_a_header_waits_for_a_challenge() {
 
 /// Opens a connection of each kind, ends the token, and sees both end for that reason.
 fn ends(name: &str, reason: &str, body: &Value, finish: impl Fn(&Server, &str, &str)) {
-    let path = folder(name).join("tokens.db");
-    let _ = std::fs::remove_file(&path);
-    let store = format!("sqlite:{}", path.display());
+    let store = file(name);
     let server = Server::start(name, &["--store", &store], "info");
     let session = server.sign_in("bob", PASSWORD);
     let (token, id) = issued(&server, &session, body);
@@ -191,22 +200,16 @@ fn deactivating_the_owner_ends_connections() {
 
 #[test]
 fn expiry_ends_connections() {
-    let soon = chrono::DateTime::from(std::time::SystemTime::now() + Duration::from_secs(4));
-    let soon: chrono::DateTime<chrono::Utc> = soon;
-    let body = json!({"name": "x", "expires_at": soon.to_rfc3339()});
+    let soon = SystemTime::now() + Duration::from_secs(4);
+    let body = json!({"name": "x", "expires_at": DateTime::<Utc>::from(soon).to_rfc3339()});
     ends("live_expired", "expired", &body, |_, _, _| {
-        let left = soon.signed_duration_since(chrono::DateTime::<chrono::Utc>::from(
-            std::time::SystemTime::now(),
-        ));
-        thread::sleep(left.to_std().unwrap());
+        thread::sleep(soon.duration_since(SystemTime::now()).unwrap());
     });
 }
 
 #[test]
 fn another_process_on_the_store_ends_connections_too() {
-    let path = folder("live_two").join("tokens.db");
-    let _ = std::fs::remove_file(&path);
-    let store = format!("sqlite:{}", path.display());
+    let store = file("live_two");
     let one = Server::start("live_two_a", &["--store", &store], "info");
     let other = Server::start("live_two_b", &["--store", &store], "info");
     let session = one.sign_in("bob", PASSWORD);

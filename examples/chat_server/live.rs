@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use keyfob::http::Problem;
 use keyfob::service::live::Live;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
@@ -19,8 +21,11 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// A place for one more, which is free again when this is dropped.
-    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.room).try_acquire_owned().ok()
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
+            let detail = "too many connections are open; try again later";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail)
+        })
     }
 
     /// Has all of them end.

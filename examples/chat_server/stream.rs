@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -24,10 +23,7 @@ pub(crate) async fn stream(
     State(host): State<Arc<Host>>,
     caller: Authenticated<ReadWrite>,
 ) -> Result<Response, Problem> {
-    let Some(place) = host.connections.place() else {
-        let detail = "too many connections are open; try again later";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail));
-    };
+    let place = host.connections.place()?;
     let news = host.messages.news();
     // It was accepted a moment ago: if it cannot be shown now, the client shall try again, and is
     // refused then if it is dead.

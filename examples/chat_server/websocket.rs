@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use keyfob::http::{Authenticated, ClientAddress, Denial, Problem};
+use keyfob::http::{Authenticated, ClientAddress, Denial};
 use keyfob::service::live::{EndReason, Live};
 use keyfob::{Access, AuthenticateError, ReadWrite, Verified};
 use serde::Deserialize;
@@ -30,11 +29,7 @@ pub(crate) async fn connect(
     if let Some(caller) = &caller {
         caller.requires(&ReadWrite::Read).await.map_err(IntoResponse::into_response)?;
     }
-    let Some(place) = host.connections.place() else {
-        let detail = "too many connections are open; try again later";
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        return Err(Problem::new(status, "too_many_connections", detail).into_response());
-    };
+    let place = host.connections.place().map_err(IntoResponse::into_response)?;
     let verified = caller.map(|caller| *caller.verified());
     Ok(upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(async move |mut socket| {
         let end = converse(&host, address, verified, &mut socket).await;
@@ -50,6 +45,13 @@ pub(crate) async fn connect(
 struct End(&'static str);
 
 impl End {
+    const fn because(error: &AuthenticateError) -> Self {
+        match error {
+            AuthenticateError::Unavailable(_) => Self(EndReason::Unavailable.code()),
+            AuthenticateError::NotOurs | AuthenticateError::Refused(_) => Self(WRONG_TOKEN),
+        }
+    }
+
     /// As RFC 6455 (section 7.4.1) and its registry number them: the client is to blame, or may
     /// come back.
     fn frame(&self) -> CloseFrame {
@@ -89,8 +91,7 @@ async fn converse(
     let mut news = host.messages.news();
     let live = match host.tokens.live(&verified).await {
         Ok(live) => live,
-        Err(AuthenticateError::Unavailable(_)) => return Some(End(EndReason::Unavailable.code())),
-        Err(_) => return Some(End(WRONG_TOKEN)),
+        Err(error) => return Some(End::because(&error)),
     };
     if let Some(answer) = answer {
         send(socket, &answer).await?;
@@ -163,11 +164,8 @@ async fn authenticate(
     text: &str,
     access: &Access<'_, ReadWrite>,
 ) -> Result<Verified, End> {
-    let verified = match host.tokens.authenticate(text, access).await {
-        Ok(verified) => verified,
-        Err(AuthenticateError::Unavailable(_)) => return Err(End(EndReason::Unavailable.code())),
-        Err(_) => return Err(End(WRONG_TOKEN)),
-    };
+    let verified = host.tokens.authenticate(text, access).await;
+    let verified = verified.map_err(|error| End::because(&error))?;
     match host.gate.evidence(verified).permits(&ReadWrite::Read).await {
         Ok(verified) => Ok(verified),
         Err(Denial::Unavailable) => Err(End(EndReason::Unavailable.code())),

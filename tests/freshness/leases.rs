@@ -12,7 +12,7 @@ use keyfob::testing::{
 };
 use keyfob::{
     Access, Builder, By, EventKind, Grant, IssueRequest, Kind, KindPolicy, Minting, Note, OwnerId,
-    Policy, ReadWrite, Rules, Tokens,
+    Policy, ReadWrite, Rules, TokenId, Tokens,
 };
 
 use super::{BOUND, BY, Node, TICK, alice, run, two_nodes, two_nodes_by};
@@ -160,6 +160,15 @@ fn minting() -> Rules {
     sample::rules().with_policy(Policy::default().with_kind(Kind::personal(), kind))
 }
 
+/// A token, and one that it has minted, with its text.
+fn minted(here: &Node) -> (TokenId, TokenId, String) {
+    let (text, parent) = here.issue();
+    let verified = here.accepted(&text);
+    let request = IssueRequest::new(alice(), Grant::Full);
+    let (secret, child) = block_on(here.tokens.issue(request, By::token(&verified))).unwrap();
+    (parent, child.id, secret.expose_secret().to_owned())
+}
+
 #[test]
 fn a_token_that_was_refused_as_revoked_when_it_minted_is_not_accepted_afterwards() {
     let (_, here, there) = two_nodes_by(&minting());
@@ -176,32 +185,24 @@ fn a_token_that_was_refused_as_revoked_when_it_minted_is_not_accepted_afterwards
 #[test]
 fn revoking_what_others_had_revoked_in_part_ends_all_that_descends_from_it_here() {
     let (_, here, there) = two_nodes_by(&minting());
-    let (text, parent) = here.issue();
-    let verified = here.accepted(&text);
-    let request = IssueRequest::new(alice(), Grant::Full);
-    let (secret, child) = block_on(here.tokens.issue(request, By::token(&verified))).unwrap();
-    let minted = secret.expose_secret();
-    assert!(there.verdict(minted).is_ok());
+    let (parent, child, minted) = minted(&here);
+    assert!(there.verdict(&minted).is_ok());
     // The child alone, and the parent afterwards: the store does not name the child again.
-    here.revoke(child.id);
-    assert!(there.remembers(minted));
+    here.revoke(child);
+    assert!(there.remembers(&minted));
     there.revoke(parent);
-    assert!(!there.remembers(minted));
+    assert!(!there.remembers(&minted));
 }
 
 #[test]
 fn revoking_what_others_have_revoked_ends_all_that_descends_from_it_here() {
     let (_, here, there) = two_nodes_by(&minting());
-    let (text, parent) = here.issue();
-    let verified = here.accepted(&text);
-    let request = IssueRequest::new(alice(), Grant::Full);
-    let (secret, _) = block_on(here.tokens.issue(request, By::token(&verified))).unwrap();
-    let minted = secret.expose_secret();
-    assert!(there.verdict(minted).is_ok());
+    let (parent, _, minted) = minted(&here);
+    assert!(there.verdict(&minted).is_ok());
     here.revoke(parent);
-    assert!(there.remembers(minted));
+    assert!(there.remembers(&minted));
     there.revoke(parent);
-    assert!(!there.remembers(minted));
+    assert!(!there.remembers(&minted));
 }
 
 #[test]

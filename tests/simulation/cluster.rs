@@ -156,7 +156,7 @@ impl Cluster {
                 let slowness = self.world.between(0..self.bound);
                 machine.rewire(|wire| wire.slowness = slowness);
             }
-            Mischief::Mended => machine.rewire(|wire| *wire = Default::default()),
+            Mischief::Mended => machine.mend(),
             Mischief::StoreDown => {
                 self.machines.iter().for_each(|one| one.rewire(|wire| wire.is_refused = true));
                 let machines = self.machines.clone();
@@ -205,9 +205,7 @@ impl Cluster {
     }
 
     fn mend(&self) {
-        for machine in &self.machines {
-            machine.rewire(|wire| *wire = Default::default());
-        }
+        self.machines.iter().for_each(Machine::mend);
     }
 }
 

@@ -61,6 +61,10 @@ impl Machine {
         change(&mut self.state().wire);
     }
 
+    pub(crate) fn mend(&self) {
+        self.rewire(|wire| *wire = Wire::default());
+    }
+
     /// The date is set by so much.
     pub(crate) fn set_date(&self, by: TimeDelta) {
         self.state().date_ahead_micros += by.num_microseconds().unwrap();

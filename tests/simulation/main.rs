@@ -144,7 +144,8 @@ macro_rules! caught {
         $(
             #[test]
             fn $name() {
-                let (seed, one) = first(Wrong::$wrong, |broken| matches!(broken, $(Broken::$broken)|+)).unwrap();
+                let is_such = |broken| matches!(broken, $(Broken::$broken)|+);
+                let (seed, one) = first(Wrong::$wrong, is_such).unwrap();
                 println!("{one:?} after {seed} clusters");
             }
         )+
