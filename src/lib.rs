@@ -27,6 +27,7 @@
 //! | [`ports`] | the traits that stores, clocks and hosts implement |
 //! | `service` | [`Tokens`], which puts it together |
 //! | [`store`] | stores |
+//! | `two_factor` | methods of answering a second factor |
 //! | `http`, `wire` | bearer tokens on requests, and APIs about tokens |
 //! | `testing` | what a host's own tests need |
 //! | [`guide`] | prose |
@@ -39,7 +40,7 @@
 //! # Features
 //!
 //! `memory`, `os` and `service` are on by default; `sqlite`, `postgres`, `postgres-tls`, `tokio`,
-//! `tracing`, `http`, `axum`, `native` and `testing` are not. None changes what is there without it.
+//! `tracing`, `two-factor`, `http`, `axum`, `native` and `testing` are not. None changes what is there without it.
 //! Without any, the tree holds no runtime, no server and no database.
 //!
 //! # Public dependencies
@@ -75,6 +76,9 @@ pub mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+#[cfg(feature = "two-factor")]
+#[cfg_attr(docsrs, doc(cfg(feature = "two-factor")))]
+pub mod two_factor;
 #[cfg(feature = "native")]
 #[cfg_attr(docsrs, doc(cfg(feature = "native")))]
 pub mod wire;

@@ -12,16 +12,19 @@ use keyfob::ports::directory::Directory;
 use keyfob::ports::entropy::Entropy;
 use keyfob::ports::factors::FactorStore;
 use keyfob::ports::mailer::Mailer;
+use keyfob::ports::passwords::Passwords;
 use keyfob::ports::sealer::SeedSealer;
 use keyfob::ports::store::{EventQuery, Filter, Query, TokenStore};
 use keyfob::ports::timer::Timer;
 use keyfob::ports::two_factor::{Answer, TwoFactorVerifier};
 use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
+use keyfob::service::two_factor::{Ask, TwoFactor};
 use keyfob::store::memory::MemoryStore;
 use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
+use keyfob::two_factor::{BackupCodes, EmailCode, Totp};
 use keyfob::{
-    Access, Builder, By, Challenge, ChatScope, IssueRequest, Narrowing, OwnerId, ReadWrite,
+    Access, Builder, By, ChatScope, IssueRequest, Narrowing, Operation, OwnerId, ReadWrite,
     RealmId, Rotation, Rules, Token, TokenId, TokenSecret, Tokens, TwoFactorProof, Verified,
 };
 
@@ -76,6 +79,7 @@ fn every_port_can_be_an_object() {
     boxed::<dyn Entropy>();
     boxed::<dyn FactorStore>();
     boxed::<dyn Mailer>();
+    boxed::<dyn Passwords>();
     boxed::<dyn SeedSealer>();
     boxed::<dyn Timer>();
     boxed::<dyn TokenStore>();
@@ -119,7 +123,8 @@ fn every_future_of_the_service_can_be_spawned() {
         drop(spawned(tokens.find_by_number(1, by)).await);
         drop(spawned(tokens.query(&Query::new(Filter::default(), 1))).await);
         drop(spawned(tokens.events(&EventQuery::after(0, 1))).await);
-        drop(spawned(tokens.prove(&*parts.verifier, parts.challenge, &parts.answer)).await);
+        drop(spawned(tokens.rotate_proved(id, Rotation::at_once(), parts.proof, by)).await);
+        drop(spawned(tokens.withdraw_bypass(by)).await);
         drop(spawned(tokens.flush_usage()).await);
         spawned(tokens.upkeep(parts.timer)).await;
     }
@@ -127,13 +132,49 @@ fn every_future_of_the_service_can_be_spawned() {
     sent(all);
 }
 
+#[test]
+fn every_future_of_second_factors_can_be_spawned() {
+    // Never called: that it compiles is the fact.
+    async fn all(second: Second, parts: [TwoFactorProof; 5]) {
+        fn spawned<F: Future + Send>(future: F) -> F {
+            future
+        }
+        let Second { two_factor, totp, email, backup, verified, owner, answer } = &second;
+        let by = By::token(verified);
+        let [one, two, three, four, five] = parts;
+        let ask = Ask::by(verified, Operation::Host, b"").answered(answer);
+        drop(spawned(two_factor.demand(&ask)).await);
+        drop(spawned(two_factor.enrolled(owner)).await);
+        drop(spawned(two_factor.reset(owner, None, by)).await);
+        drop(spawned(totp.begin(two_factor, owner, "", one, by)).await);
+        let changed = spawned(totp.confirm(two_factor, owner, answer, by)).await;
+        drop(spawned(changed.unwrap().end_tokens(two_factor.tokens(), None, by)).await);
+        drop(spawned(totp.disable(two_factor, owner, two, by)).await);
+        drop(spawned(email.enable(two_factor, owner, three, by)).await);
+        drop(spawned(email.disable(two_factor, owner, four, by)).await);
+        drop(spawned(email.import(owner)).await);
+        drop(spawned(backup.regenerate(two_factor, owner, five, by)).await);
+        drop(spawned(backup.remaining(owner)).await);
+    }
+    fn sent<F: Future + Send>(_: fn(Second, [TwoFactorProof; 5]) -> F) {}
+    sent(all);
+}
+
+struct Second {
+    two_factor: TwoFactor<ReadWrite>,
+    totp: Totp,
+    email: EmailCode,
+    backup: BackupCodes,
+    verified: Verified,
+    owner: OwnerId,
+    answer: Answer,
+}
+
 struct Parts {
     id: TokenId,
     owner: OwnerId,
     verified: Verified,
     request: IssueRequest<ReadWrite>,
-    verifier: Arc<dyn TwoFactorVerifier>,
-    challenge: Challenge,
-    answer: Answer,
+    proof: Option<TwoFactorProof>,
     timer: Arc<dyn Timer>,
 }

@@ -31,6 +31,8 @@ use keyfob::core::change::Presenter;
 use keyfob::core::constraints::Constraints;
 use keyfob::core::digest::{DigestScheme, KeyTooShort, StoredDigest};
 use keyfob::core::error::{PublicRefusal, VerifyError};
+use keyfob::core::factor::Grounds;
+use keyfob::core::factor_policy::{Due, FactorPolicy};
 use keyfob::core::freshness::{Freshness, Reading};
 use keyfob::core::issue::{Caller, issue};
 use keyfob::core::owner::{OwnerStanding, OwnerState};
@@ -46,21 +48,28 @@ use keyfob::os::{SystemClock, SystemEntropy, TokioTimer};
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
 use keyfob::ports::entropy::{EntropyError, Generator};
 use keyfob::ports::factors::{AttemptLimit, FactorRecord, Reservation};
-use keyfob::ports::mailer::{Mail, MailError};
+use keyfob::ports::mailer::{Mail, MailError, Mailer};
+use keyfob::ports::passwords::Passwords;
 use keyfob::ports::sealer::SealError;
 use keyfob::ports::store::{
-    Applied, Cursor, Epoch, EventQuery, Filter, Insert, Inserted, Lookup, MassRevocation, NodeId,
-    NodeReport, Order, OwnerChange, OwnerSet, Page, Query, Start, StateName, StoreError,
+    Applied, BoxError, Cursor, Epoch, EventQuery, Filter, Insert, Inserted, Lookup, MassRevocation,
+    NodeId, NodeReport, Order, OwnerChange, OwnerSet, Page, Query, Start, StateName, StoreError,
     TokenStore, Touched, Use,
 };
-use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
+use keyfob::ports::two_factor::{Answer, Enrolment, FactorError, Sent};
 use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
+use keyfob::service::two_factor::error::{FactorChangeError, StepUpError};
+use keyfob::service::two_factor::{Ask, TwoFactor, Vault};
 use keyfob::store::memory::MemoryStore;
 use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::laws::{FACTOR_LAWS, FactorHarness, Harness, LAWS};
 use keyfob::testing::{
     ManualClock, ManualTimer, RecordingSink, SeededRandomness, block_on, sample,
+};
+use keyfob::two_factor::{
+    AeadSealer, Algorithm, BackupCodes, CodeShape, Digits, EmailCode, Password, Totp, TotpSeed,
+    Window,
 };
 use keyfob::wire::native::{Native, Needs};
 use keyfob::{
@@ -285,6 +294,36 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
     let native = Native::new(tokens.clone(), Arc::new(NoAccounts), needs.clone());
 
+    let (vault, two_factor) = (scene.vault(), scene.two_factor(tokens.clone()));
+    let answer = Answer::new(password.clone());
+    let ask = Ask::by(&verified, Operation::Host, password.as_bytes());
+    let question = block_on(two_factor.demand(&ask)).unwrap_err().question().unwrap().clone();
+    let host_accounts = || Arc::new(NoAccounts);
+    let email =
+        EmailCode::new(vault.clone(), host_accounts(), host_accounts(), SeededRandomness::new(8));
+    let (totp, backup) = (
+        Totp::new(vault.clone(), SeededRandomness::new(9)),
+        BackupCodes::new(vault, SeededRandomness::new(10)),
+    );
+    let seed = || TotpSeed::from_base32("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").unwrap();
+    let by = By::Host(&host);
+    let proof = |change: &'static str| {
+        let ask = Ask::of(&owner, Operation::ChangeFactors, change.as_bytes());
+        block_on(two_factor.demand(&ask.answered(&answer))).unwrap()
+    };
+    let enrolling =
+        block_on(totp.begin(&two_factor, &owner, "alice", proof("enable totp"), by)).unwrap();
+    let regenerating = proof("regenerate backup_code");
+    let codes = || block_on(backup.regenerate(&two_factor, &owner, regenerating, by)).unwrap();
+    let codes = codes();
+    let shown_seed = enrolling.expose_seed().to_owned();
+    for form in [format!("{enrolling:?}"), format!("{codes:?}"), format!("{:?}", seed())] {
+        assert!(!form.contains(&shown_seed[..8]) && form.contains("hidden"), "{form}");
+    }
+    let again = proof("regenerate backup_code");
+    let one_code = block_on(backup.regenerate(&two_factor, &owner, again, by)).unwrap();
+    let one_code = one_code.keep_tokens();
+
     table! {
         "core::change::Change" Debug => [&change, &rehashed];
         "core::change::Patch" Debug => [&change.patch];
@@ -319,8 +358,11 @@ fn shown(scene: &Scene) -> Vec<Shown> {
             events.iter().map(|stored| &stored.event).collect::<Vec<&Event>>();
         "core::event::EventKind" Debug Serialize => [EventKind::TokenReused];
         "core::factor::Challenge" Debug => [scene.challenge()];
+        "core::factor::Grounds" Debug => [Grounds::Answered("totp".into()), scene.prove().grounds().clone()];
         "core::factor::Operation" Debug Serialize => [Operation::IssueBypassingToken];
         "core::factor::TwoFactorProof" Debug => [scene.prove()];
+        "core::factor_policy::Due" Debug => [Due::Answer(vec!["totp"])];
+        "core::factor_policy::FactorPolicy" Debug => [FactorPolicy::strict()];
         "core::format::Format" Debug => [&rules.format];
         "core::format::FormatError" Debug Display => [ambiguous, Format::new(text).unwrap_err()];
         "core::format::ParseError" Debug Display => [
@@ -347,9 +389,9 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "core::id::TokenName" Debug Display Serialize => [&record.name];
         "core::issue::Caller" Debug =>
             [Caller::Host(&host), Caller::Token { token: record, for_others: true }];
-        "core::issue::IssueRequest" Debug => [scene.request()];
+        "core::issue::request::IssueRequest" Debug => [scene.request()];
         "core::issue::Issued" Debug => [issued.unwrap()];
-        "core::issue::Lifetime" Debug => [Lifetime::Default];
+        "core::issue::request::Lifetime" Debug => [Lifetime::Default];
         "core::lifecycle::Narrowing" Debug => [Narrowing::<ReadWrite>::default()];
         "core::owner::OwnerStanding" Debug Serialize => [OwnerStanding::Active];
         "core::owner::OwnerState" Debug Serialize => [found.owner];
@@ -437,11 +479,13 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "ports::store::query::Query" Debug => [Query::new(Filter::default(), 1)];
         "ports::store::query::Start" Debug => [Start::Beginning];
         "ports::store::query::StateName" Debug => [StateName::of(record)];
-        "ports::two_factor::Answer" Debug => [Answer::new(password)];
-        "ports::two_factor::FactorError" Debug Display => [FactorError::Wrong, FactorError::Locked];
+        "ports::two_factor::Answer" Debug => [&answer];
+        "ports::two_factor::Enrolment" Debug => [Enrolment([1; 16])];
+        "ports::two_factor::FactorError" Debug Display => [FactorError::Wrong, FactorError::unavailable(unknown_key.clone())];
         "service::Builder" Debug => [scene.builder()];
         "service::By" Debug => [By::token(&verified), By::Host(&host)];
         "service::Tokens" Debug => [tokens];
+        "ports::two_factor::Sent" Debug => [Sent::new("alice@example.org".to_owned(), true, now)];
         "service::error::AuthenticateError" Debug Display => [refusal, missing().into()];
         "service::error::ChangeFailure" Debug Display =>
             [ChangeFailure::Presenter(Refusal::WrongSecret), missing().into()];
@@ -450,6 +494,17 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "service::freshness::FreshnessReport" Debug => [tokens.freshness()];
         "service::live::EndReason" Debug => [keyfob::service::live::EndReason::Revoked];
         "service::live::Live" Debug => [live];
+        "service::two_factor::TwoFactor" Debug => [&two_factor];
+        "service::two_factor::change::FactorsChanged" Debug => [codes];
+        "service::two_factor::demand::Ask" Debug => [ask, ask.answered(&answer)];
+        "service::two_factor::error::FactorChangeError" Debug Display =>
+            [FactorChangeError::Unavailable(unknown_key.clone().into())];
+        "service::two_factor::error::Question" Debug => [&question];
+        "service::two_factor::error::StepUpError" Debug Display => [
+            StepUpError::Unavailable(unknown_key.clone().into()),
+            StepUpError::Wrong(question.clone()),
+        ];
+        "service::two_factor::vault::Vault" Debug => [scene.vault()];
         "service::verified::Verified" Debug => [verified];
         "store::memory::MemoryStore" Debug => [&scene.store];
         "store::postgres::PostgresStore" Debug => NEEDING_A_SERVER;
@@ -463,6 +518,19 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "testing::laws::factors::harness::FactorHarness" Debug => [FactorHarness::new(|_| MemoryStore::default(), |law| block_on(law))];
         "testing::laws::harness::Harness" Debug => [Harness::new(|_| MemoryStore::default(), |law| block_on(law))];
         "testing::randomness::SeededRandomness" Debug => [SeededRandomness::new(1)];
+        "two_factor::backup_codes::BackupCode" Debug => one_code;
+        "two_factor::backup_codes::BackupCodes" Debug => [backup];
+        "two_factor::email::code::CodeShape" Debug => [CodeShape::Letters];
+        "two_factor::email::EmailCode" Debug => [email];
+        "two_factor::otp::Algorithm" Debug Serialize => [Algorithm::Sha1];
+        "two_factor::otp::Digits" Debug Serialize => [Digits::Six];
+        "two_factor::otpauth::OtpAuth" Debug => [enrolling];
+        "two_factor::password::Password" Debug =>
+            [Password::new(OnePassword(scene.password.clone()))];
+        "two_factor::sealer::AeadSealer" Debug => [scene.sealer()];
+        "two_factor::seed::TotpSeed" Debug => [seed()];
+        "two_factor::totp::Totp" Debug => [totp];
+        "two_factor::totp::Window" Debug => [Window::usual()];
         "wire::native::Native" Debug => [native];
         "wire::native::Needs" Debug => [&needs];
     }
@@ -616,9 +684,23 @@ impl Scene {
     }
 
     fn request(&self) -> IssueRequest<ReadWrite> {
-        let mut request = request().of_kind(Kind::session());
-        request.bypass = Some(self.prove());
-        request
+        asked().bypassing_two_factor(self.prove())
+    }
+
+    /// With one password, which everybody has.
+    fn two_factor(&self, tokens: Tokens<ReadWrite>) -> TwoFactor<ReadWrite> {
+        let mut policy = FactorPolicy::default();
+        policy.tiers = Vec::new();
+        TwoFactor::new(tokens, self.vault(), policy)
+            .with(Password::new(OnePassword(self.password.clone())))
+    }
+
+    fn vault(&self) -> Vault {
+        Vault::new(self.store.clone(), self.sealer(), sample::realm())
+    }
+
+    fn sealer(&self) -> AeadSealer {
+        AeadSealer::new(&self.rules.keyring, SeededRandomness::new(7)).unwrap()
     }
 
     fn builder(&self) -> Builder {
@@ -637,16 +719,20 @@ impl Scene {
 
     fn challenge(&self) -> Challenge {
         let operation = Operation::IssueBypassingToken;
-        Challenge::new(sample::owner(1), operation, b"backup", None, sample::after(600))
+        Challenge::new(sample::owner(1), operation, &self.password, None)
     }
 
     fn prove(&self) -> keyfob::TwoFactorProof {
-        let verifier = OnePassword(self.password.clone());
         let answer = Answer::new(String::from_utf8(self.password.clone()).unwrap());
         self.clock.set(sample::start());
         // Its own service: the scene's has seen later times, and time does not go back.
         let tokens = self.builder().build::<ReadWrite>();
-        block_on(tokens.prove(&verifier, self.challenge(), &answer)).unwrap()
+        let two_factor = self.two_factor(tokens);
+        let (owner, parameters) = (sample::owner(1), asked().parameters());
+        let ask = Ask::of(&owner, Operation::IssueBypassingToken, &parameters);
+        let required = block_on(two_factor.demand(&ask)).unwrap_err();
+        assert!(matches!(required, StepUpError::Required(_)), "{required:?}");
+        block_on(two_factor.demand(&ask.answered(&answer))).unwrap()
     }
 
     /// All that the store has, as it shows it.
@@ -681,6 +767,10 @@ fn wrong_urls(password: &[u8]) -> Vec<String> {
         "PASSWORD=1",
     ];
     wrong.iter().map(|url| url.replace("PASSWORD", password)).collect()
+}
+
+fn asked() -> IssueRequest<ReadWrite> {
+    request().of_kind(Kind::session())
 }
 
 fn request() -> IssueRequest<ReadWrite> {
@@ -722,22 +812,20 @@ impl std::fmt::Debug for OnePassword {
 }
 
 #[async_trait]
-impl TwoFactorVerifier for OnePassword {
-    fn method(&self) -> &str {
-        "password"
+impl Passwords for OnePassword {
+    async fn enrolment(&self, _: &OwnerId) -> Result<Option<Enrolment>, BoxError> {
+        Ok(Some(Enrolment([1; 16])))
     }
 
-    async fn is_enrolled(&self, _: &OwnerId) -> Result<bool, FactorError> {
-        Ok(true)
+    async fn is_right(&self, _: &OwnerId, answer: &Answer) -> Result<bool, BoxError> {
+        Ok(answer.expose_secret().as_bytes() == self.0)
     }
+}
 
-    async fn prepare(&self, _: &Challenge) -> Result<(), FactorError> {
+#[async_trait]
+impl Mailer for NoAccounts {
+    async fn send(&self, _: &Mail) -> Result<(), MailError> {
         Ok(())
-    }
-
-    async fn check(&self, _: &Challenge, answer: &Answer) -> Result<(), FactorError> {
-        let right = answer.expose_secret().as_bytes() == self.0;
-        right.then_some(()).ok_or(FactorError::Wrong)
     }
 }
 

@@ -140,6 +140,12 @@ impl Key {
     pub const fn id(&self) -> &KeyId {
         &self.id
     }
+
+    /// A key for another use, which tells nothing about this one.
+    #[cfg(feature = "two-factor")]
+    pub(crate) fn derived(&self, label: &[u8; 8]) -> zeroize::Zeroizing<[u8; 32]> {
+        zeroize::Zeroizing::new(hashed(Some(self), [&label[..]]).0)
+    }
 }
 
 impl fmt::Debug for Key {
@@ -197,6 +203,12 @@ impl Keyring {
     pub fn with_previous_unkeyed(mut self) -> Self {
         self.unkeyed = true;
         self
+    }
+
+    /// The keys, the current one first.
+    #[cfg(feature = "two-factor")]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.current.iter().chain(&self.previous)
     }
 
     /// The digest of a native text under the current key.

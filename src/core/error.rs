@@ -56,6 +56,10 @@ pub enum IssueError {
     /// The beginning is outside the years 1970 to 9999.
     #[error("not_before: outside the years 1970 to 9999")]
     NotBeforeOutOfRange,
+    /// Tokens of this kind take a proof that a second factor was answered, and there is none, or
+    /// it is for something else, or too old.
+    #[error("the second factor was not proved for this request")]
+    NotProved,
     /// The token would live longer than the one that mints it.
     #[error("expires_at: later than that of the presenting token")]
     OutlivesParent,
@@ -85,6 +89,7 @@ impl IssueError {
             Self::NeverForbidden => "never_forbidden",
             Self::NeverValid => "never_valid",
             Self::NotBeforeOutOfRange => "not_before_out_of_range",
+            Self::NotProved => "second_factor_not_proved",
             Self::OutlivesParent => "outlives_parent",
             Self::OwnerNotActive => "owner_not_active",
             Self::Randomness => "no_randomness",
@@ -106,7 +111,7 @@ impl IssueError {
             Self::GrantExceeded => "scopes",
             Self::KindWithoutPrefix { .. } => "kind",
             Self::NeverValid | Self::NotBeforeOutOfRange => "not_before",
-            Self::MintingForbidden | Self::Randomness => return None,
+            Self::MintingForbidden | Self::NotProved | Self::Randomness => return None,
         })
     }
 }
@@ -144,7 +149,7 @@ pub enum RotateError {
     /// It is deactivated; reactivate it first.
     #[error("the token is deactivated")]
     Deactivated,
-    /// The lifetime is not allowed, or nothing could be drawn.
+    /// The lifetime is not allowed, nothing could be drawn, or the second factor was not proved.
     #[error(transparent)]
     Lifetime(#[from] IssueError),
     /// The policy sets a shorter limit, or the overlap is negative.

@@ -119,6 +119,16 @@ macro_rules! event_kinds {
 }
 
 event_kinds! {
+    /// A token passed where a second factor was due, since it may.
+    FactorBypassed = "factor.bypassed",
+    /// An owner has a second factor no more.
+    FactorDisabled = "factor.disabled",
+    /// An owner has a second factor, or another one of its method.
+    FactorEnabled = "factor.enabled",
+    /// Too many answers were wrong; right ones are refused too for a while.
+    FactorLocked = "factor.locked",
+    /// All second factors were taken from an owner.
+    FactorsReset = "factor.reset",
     /// An owner's tokens were blocked, and kept.
     OwnerDeactivated = "owner.deactivated",
     /// An owner was deleted: its tokens are revoked, and its name starts anew if it comes back.

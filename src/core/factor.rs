@@ -1,4 +1,4 @@
-//! The second factor's words: what is asked, and the proof that it was answered.
+//! The second factor's words: what is asked for, and the proof that it was answered.
 
 use std::fmt;
 
@@ -9,52 +9,87 @@ use sha2::{Digest as _, Sha256};
 use super::id::{OwnerId, TokenId};
 
 /// What a second factor is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Operation {
     /// Changing the owner's factors.
     ChangeFactors,
-    /// Issuing a token.
-    IssueToken,
+    /// Whatever else the host gates; the parameters begin with its name.
+    Host,
     /// Issuing a token that passes where a second factor is due.
     IssueBypassingToken,
-    /// Rotating a token.
+    /// Issuing a token.
+    IssueToken,
+    /// Revoking a token, where the host gates that.
+    RevokeToken,
+    /// Giving a token a new secret.
     RotateToken,
     /// Signing in.
     SignIn,
 }
 
-/// A question that one owner must answer for one operation with these very parameters.
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::ChangeFactors,
+        Self::Host,
+        Self::IssueBypassingToken,
+        Self::IssueToken,
+        Self::RevokeToken,
+        Self::RotateToken,
+        Self::SignIn,
+    ];
+
+    /// The stable code of this operation.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::ChangeFactors => "change_factors",
+            Self::Host => "host",
+            Self::IssueBypassingToken => "issue_bypassing_token",
+            Self::IssueToken => "issue_token",
+            Self::RevokeToken => "revoke_token",
+            Self::RotateToken => "rotate_token",
+            Self::SignIn => "sign_in",
+        }
+    }
+
+    /// Whether a token that passes where a second factor is due passes here, if the policy lets
+    /// such tokens pass at all.
+    ///
+    /// It never does where that would give more than the token has: a new token or secret, other
+    /// factors, or a session.
+    #[must_use]
+    pub const fn may_be_bypassed(self) -> bool {
+        matches!(self, Self::Host | Self::RevokeToken)
+    }
+}
+
+/// What one owner is to answer for: one operation with these very parameters, asked for with this
+/// very token.
 ///
 /// It is bound to all four of owner, operation, parameters and presenting token: an answer given
 /// for one is worth nothing for another.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Challenge {
     owner: OwnerId,
     operation: Operation,
     parameters: [u8; 32],
     presenter: Option<TokenId>,
-    expires_at: DateTime<Utc>,
 }
 
 impl Challenge {
-    /// A challenge for this operation, with its parameters in a canonical form of the host's.
+    /// A challenge for this operation, with its parameters in a canonical form of the host's: equal
+    /// bytes for equal requests, and for no others.
     #[must_use]
     pub fn new(
         owner: OwnerId,
         operation: Operation,
         parameters: &[u8],
         presenter: Option<TokenId>,
-        expires_at: DateTime<Utc>,
     ) -> Self {
-        Self {
-            owner,
-            operation,
-            parameters: Sha256::digest(parameters).into(),
-            presenter,
-            expires_at,
-        }
+        Self { owner, operation, parameters: Sha256::digest(parameters).into(), presenter }
     }
 
     /// Who must answer.
@@ -69,30 +104,59 @@ impl Challenge {
         self.operation
     }
 
-    /// SHA-256 of the operation's canonical parameters.
-    #[must_use]
-    pub const fn parameters(&self) -> &[u8; 32] {
-        &self.parameters
-    }
-
     /// The token that asks for the operation.
     #[must_use]
     pub const fn presenter(&self) -> Option<TokenId> {
         self.presenter
     }
 
-    /// The first instant at which an answer comes too late.
+    /// SHA-256 over all four, for what must be tied to this challenge and no other.
     #[must_use]
-    pub const fn expires_at(&self) -> DateTime<Utc> {
-        self.expires_at
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new_with_prefix(b"keyfobC1");
+        // Each with its length before it, so that no two challenges are the same bytes.
+        for part in [self.owner.as_str(), self.operation.code()] {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(self.parameters);
+        if let Some(presenter) = self.presenter {
+            hash.update(presenter.as_bytes());
+        }
+        hash.finalize().into()
     }
 }
 
-/// The evidence that an owner answered a [`Challenge`].
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenge")
+            .field("owner", &self.owner)
+            .field("operation", &self.operation)
+            .field("presenter", &self.presenter)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why somebody may go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Grounds {
+    /// A factor of this method was answered.
+    Answered(Box<str>),
+    /// The presented token passes where a second factor is due.
+    Bypassed,
+    /// The policy asks for no second factor here.
+    NotAsked,
+    /// The owner has no factor, and the policy lets such owners pass here.
+    NothingEnrolled,
+    /// A factor was answered from this device a while ago.
+    Remembered,
+}
+
+/// The evidence that what the policy asks for an operation was done.
 ///
 /// The privileged operation takes it by value, so a flag cannot be set by forgetting a check and
-/// a proof cannot be used twice. Only the service makes one, after a verifier said yes; there is
-/// no `Clone`.
+/// a proof cannot be used twice. Only the service makes one; there is no `Clone`.
 ///
 /// ```compile_fail,E0599
 /// fn twice(proof: keyfob::TwoFactorProof) { let _ = proof.clone(); }
@@ -100,7 +164,7 @@ impl Challenge {
 #[must_use = "a proof that nothing takes proves nothing"]
 pub struct TwoFactorProof {
     challenge: Challenge,
-    method: Box<str>,
+    grounds: Grounds,
     proved_at: DateTime<Utc>,
 }
 
@@ -108,23 +172,24 @@ impl TwoFactorProof {
     /// How long a proof may be carried before it is taken: one request's time, no more.
     pub const FRESH_FOR: TimeDelta = TimeDelta::seconds(60);
 
-    #[cfg(feature = "service")]
+    #[cfg(feature = "two-factor")]
     pub(crate) const fn new(
         challenge: Challenge,
-        method: Box<str>,
+        grounds: Grounds,
         proved_at: DateTime<Utc>,
     ) -> Self {
-        Self { challenge, method, proved_at }
+        Self { challenge, grounds, proved_at }
     }
 
-    /// Which method was answered with.
+    /// Why its owner may go on.
     #[must_use]
-    pub fn method(&self) -> &str {
-        &self.method
+    pub const fn grounds(&self) -> &Grounds {
+        &self.grounds
     }
 
-    /// Whether this proves, now, that this owner answered for this operation with these
-    /// parameters and this presenting token.
+    /// Whether this proves, now, that this owner did what the policy asks for this operation with
+    /// these parameters and this presenting token. That a token bypasses proves nothing for an
+    /// operation that [cannot be bypassed](Operation::may_be_bypassed).
     #[must_use]
     pub fn holds_for(
         &self,
@@ -135,11 +200,8 @@ impl TwoFactorProof {
         now: DateTime<Utc>,
     ) -> bool {
         let age = now.signed_duration_since(self.proved_at);
-        let parameters: [u8; 32] = Sha256::digest(parameters).into();
-        self.challenge.owner == *owner
-            && self.challenge.operation == operation
-            && self.challenge.parameters == parameters
-            && self.challenge.presenter == presenter
+        self.challenge == Challenge::new(owner.clone(), operation, parameters, presenter)
+            && (self.grounds != Grounds::Bypassed || operation.may_be_bypassed())
             && age >= TimeDelta::zero()
             && age <= Self::FRESH_FOR
     }
@@ -150,7 +212,7 @@ impl fmt::Debug for TwoFactorProof {
         f.debug_struct("TwoFactorProof")
             .field("owner", &self.challenge.owner)
             .field("operation", &self.challenge.operation)
-            .field("method", &self.method)
+            .field("grounds", &self.grounds)
             .finish_non_exhaustive()
     }
 }

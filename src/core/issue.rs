@@ -1,13 +1,14 @@
 //! Making a token.
 
+mod request;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::TryCryptoRng;
 
-use super::constraints::Constraints;
 use super::error::IssueError;
 use super::event::{Actor, Event, EventKind};
 use super::factor::{Operation, TwoFactorProof};
-use super::id::{IdempotencyKey, Kind, Note, OwnerId, TokenId, TokenName};
+use super::id::TokenId;
 use super::owner::{OwnerStanding, OwnerState};
 use super::policy::{KindPolicy, Minting, Rules};
 use super::scope::{Grant, Scope};
@@ -15,114 +16,7 @@ use super::secret::TokenSecret;
 use super::time::{is_in_range, rounded_down, rounded_up};
 use super::token::{Expiry, State, Token as _, TokenRecord, Usage, Validity};
 
-/// What a new token is to be.
-///
-/// ```
-/// use chrono::TimeDelta;
-/// use keyfob::{Grant, IssueRequest, OwnerId, ReadWrite, TokenName};
-///
-/// let request = IssueRequest::new(OwnerId::new("alice")?, Grant::only([ReadWrite::Read]).expect("one scope"))
-///     .named(TokenName::new("backup script")?)
-///     .expires_in(TimeDelta::days(30));
-/// assert_eq!(request.owner.as_str(), "alice");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct IssueRequest<S: Scope> {
-    /// Whom it is to act as.
-    pub owner: OwnerId,
-    /// What it is for.
-    pub kind: Kind,
-    /// What a person calls it.
-    pub name: TokenName,
-    /// A longer remark.
-    pub note: Note,
-    /// Whether to refuse when the owner has a live token of that name.
-    pub unique_name: bool,
-    /// What it may do.
-    pub grant: Grant<S>,
-    /// Its first valid instant, if not at once.
-    pub not_before: Option<DateTime<Utc>>,
-    /// How long it is to live.
-    pub lifetime: Lifetime,
-    /// What else must hold when it is used.
-    pub constraints: Constraints,
-    /// Whether it passes where a second factor is due, with the proof that somebody entitled
-    /// asked for that.
-    pub bypass: Option<TwoFactorProof>,
-    /// Makes a repetition of this request find what the first one made.
-    pub idempotency_key: Option<IdempotencyKey>,
-}
-
-impl<S: Scope> IssueRequest<S> {
-    /// A personal token of this owner with this grant; everything else as the policy says.
-    #[must_use]
-    pub fn new(owner: OwnerId, grant: Grant<S>) -> Self {
-        Self {
-            owner,
-            kind: Kind::personal(),
-            name: TokenName::default(),
-            note: Note::default(),
-            unique_name: false,
-            grant,
-            not_before: None,
-            lifetime: Lifetime::Default,
-            constraints: Constraints::default(),
-            bypass: None,
-            idempotency_key: None,
-        }
-    }
-
-    /// Of this kind.
-    #[must_use]
-    pub fn of_kind(mut self, kind: Kind) -> Self {
-        self.kind = kind;
-        self
-    }
-
-    /// With this name.
-    #[must_use]
-    pub fn named(mut self, name: TokenName) -> Self {
-        self.name = name;
-        self
-    }
-
-    /// Living this long.
-    #[must_use]
-    pub const fn expires_in(mut self, lifetime: TimeDelta) -> Self {
-        self.lifetime = Lifetime::For(lifetime);
-        self
-    }
-
-    /// Living until this instant.
-    #[must_use]
-    pub const fn expires_at(mut self, at: DateTime<Utc>) -> Self {
-        self.lifetime = Lifetime::Until(at);
-        self
-    }
-
-    /// Living until it is revoked, where the policy allows that.
-    #[must_use]
-    pub const fn never_expires(mut self) -> Self {
-        self.lifetime = Lifetime::Unlimited;
-        self
-    }
-}
-
-/// How long a token is to live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "these are the ways to say it")]
-pub enum Lifetime {
-    /// As long as the policy says by default.
-    Default,
-    /// This long from now.
-    For(TimeDelta),
-    /// Until this instant.
-    Until(DateTime<Utc>),
-    /// Without end.
-    Unlimited,
-}
+pub use self::request::{IssueRequest, Lifetime};
 
 /// Who asks for a token.
 #[derive(Clone, Copy, Debug)]
@@ -175,18 +69,18 @@ pub fn issue<S: Scope, R: TryCryptoRng + ?Sized>(
     }
     let mut validity = validity(&request, policy, now)?;
     let (by, parent) = authorise(&request, caller, rules, &mut validity)?;
-    let presenter = parent_id(caller);
+    // Whoever asks has answered, for whomever the token is to be.
+    let asker = by.owner.as_ref().unwrap_or(&request.owner);
+    let holds = |proof: &TwoFactorProof, operation| {
+        proof.holds_for(asker, operation, &request.parameters(), parent_id(caller), now)
+    };
+    let is_proved = request.proof.as_ref().is_some_and(|proof| holds(proof, Operation::IssueToken));
     let bypasses_two_factor = match &request.bypass {
+        None if policy.second_factor && !is_proved => return Err(IssueError::NotProved),
         None => false,
         Some(_) if !policy.may_bypass_two_factor => return Err(IssueError::BypassForbidden),
-        Some(proof) => {
-            let name = request.name.as_str().as_bytes();
-            let operation = Operation::IssueBypassingToken;
-            if !proof.holds_for(&request.owner, operation, name, presenter, now) {
-                return Err(IssueError::BypassNotProved);
-            }
-            true
-        }
+        Some(proof) if holds(proof, Operation::IssueBypassingToken) => true,
+        Some(_) => return Err(IssueError::BypassNotProved),
     };
     let id = TokenId::random(rng).map_err(|_| IssueError::Randomness)?;
     let drawn = rules.format.draw(&request.kind, id, rng).map_err(|_| IssueError::Randomness)?;

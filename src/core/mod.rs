@@ -11,6 +11,7 @@ pub mod epoch;
 pub mod error;
 pub mod event;
 pub mod factor;
+pub mod factor_policy;
 pub mod format;
 pub mod freshness;
 pub mod id;

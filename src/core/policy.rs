@@ -110,8 +110,12 @@ pub struct KindPolicy {
     pub minting: Minting,
     /// The longest time for which rotation may leave the replaced secret working.
     pub longest_overlap: TimeDelta,
-    /// Whether a token of this kind may be issued so that it passes where a second factor is due.
+    /// Whether a token of this kind may be issued so that it passes where a second factor is due,
+    /// and whether one that was does.
     pub may_bypass_two_factor: bool,
+    /// Whether issuing a token of this kind, or giving one a new secret, takes a
+    /// [`TwoFactorProof`](super::factor::TwoFactorProof), from the host too.
+    pub second_factor: bool,
 }
 
 impl KindPolicy {
@@ -129,6 +133,7 @@ impl KindPolicy {
             minting: Minting::Forbidden,
             longest_overlap: TimeDelta::days(7),
             may_bypass_two_factor: false,
+            second_factor: false,
         }
     }
 

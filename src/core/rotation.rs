@@ -7,7 +7,9 @@ use super::change::{Change, Patch, SecretPatch};
 use super::digest::{Keyring, UnknownKey};
 use super::error::{IssueError, RotateError};
 use super::event::{Actor, Event, EventKind};
+use super::factor::{Operation, TwoFactorProof};
 use super::format::PresentedToken;
+use super::id::TokenId;
 use super::issue::{Lifetime, expiry};
 use super::policy::{KindPolicy, Minting, Rules};
 use super::scope::Scope;
@@ -43,6 +45,35 @@ impl Rotation {
     pub const fn living(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = Some(lifetime);
         self
+    }
+
+    /// All that is asked for of this token, for the [`Challenge`](super::factor::Challenge) whose
+    /// proof [`Operation::RotateToken`] takes.
+    #[must_use]
+    pub fn parameters(&self, token: TokenId) -> Vec<u8> {
+        format!("{token} {:?} {:?}", self.overlap, self.lifetime).into_bytes()
+    }
+
+    /// Whether this rotation may go on as far as the second factor goes.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::NotProved`] when tokens of this kind take a proof, and this is none for it.
+    pub fn is_proved(
+        &self,
+        record: &TokenRecord,
+        proof: Option<&TwoFactorProof>,
+        by: &Actor,
+        rules: &Rules,
+        now: DateTime<Utc>,
+    ) -> Result<(), IssueError> {
+        // Whoever asks has answered, for whomever the token is.
+        let asker = by.owner.as_ref().unwrap_or(&record.owner);
+        let (operation, parameters) = (Operation::RotateToken, self.parameters(record.id));
+        let holds =
+            |proof: &TwoFactorProof| proof.holds_for(asker, operation, &parameters, by.token, now);
+        let needed = rules.policy.of(&record.kind).second_factor;
+        if needed && !proof.is_some_and(holds) { Err(IssueError::NotProved) } else { Ok(()) }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod directory;
 pub mod entropy;
 pub mod factors;
 pub mod mailer;
+pub mod passwords;
 pub mod sealer;
 pub mod store;
 pub mod timer;

@@ -23,6 +23,12 @@ pub trait SeedSealer: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`SealError`] when it was sealed for another one, with another key, or is damaged.
     fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError>;
+
+    /// Whether what was sealed would be sealed the same way today. Where it would not, since the
+    /// key is about to be retired, it is sealed anew when it is next used.
+    fn is_current(&self, _sealed: &[u8]) -> bool {
+        true
+    }
 }
 
 /// A seed was neither sealed nor opened. It does not say why: the difference would help only

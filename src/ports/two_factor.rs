@@ -3,42 +3,109 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use zeroize::Zeroizing;
 
 use super::store::BoxError;
 use crate::core::factor::Challenge;
 use crate::core::id::OwnerId;
 
-/// Checks an owner's answer to a [`Challenge`].
+/// One method of answering a [`Challenge`].
 ///
-/// **If you lie:** a yes for a wrong answer is the end of the second factor. An implementation
-/// must count the attempt durably *before* it compares, must accept each code once, and must
-/// answer trouble with an error: [`FactorError::Unavailable`] is never "not required".
+/// The façade counts each attempt durably *before* it calls [`check`](TwoFactorVerifier::check), for
+/// all methods of an owner together; what is right, and that it is right once, is the method's.
+///
+/// **If you lie:** a yes for a wrong answer is the end of the second factor; one for an answer that
+/// was used before is replay; an enrolment that stays the same when the factor is replaced keeps
+/// remembered devices and open challenges alive. Trouble must be an error:
+/// [`FactorError::Unavailable`] is never "not required".
 #[async_trait]
 pub trait TwoFactorVerifier: fmt::Debug + Send + Sync + 'static {
-    /// The method's name on the wires: `totp`, `email`, `password`.
-    fn method(&self) -> &str;
+    /// The method's name in policies and on the wires, such as
+    /// [`TOTP`](crate::core::factor_policy::method::TOTP).
+    fn method(&self) -> &'static str;
 
-    /// Whether this owner has this factor.
+    /// Whether an answer looks like one of this method's, for clients that do not say which they
+    /// answer with. Nothing is compared.
+    fn resembles(&self, answer: &Answer) -> bool;
+
+    /// Which factor this owner has enrolled; `None` for none.
     ///
     /// # Errors
     ///
     /// [`FactorError::Unavailable`] when that could not be looked up.
-    async fn is_enrolled(&self, owner: &OwnerId) -> Result<bool, FactorError>;
+    async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, FactorError>;
 
-    /// Gets ready for an answer: sends a mail, for methods that do.
+    /// Gets ready for an answer, and says what was sent for it if anything is.
     ///
     /// # Errors
     ///
     /// [`FactorError`].
-    async fn prepare(&self, challenge: &Challenge) -> Result<(), FactorError>;
+    async fn prepare(
+        &self,
+        challenge: &Challenge,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Sent>, FactorError>;
 
     /// Returns `Ok` if the answer is right, and was never used before.
     ///
+    /// Called only when the attempt is counted. Of many calls with one answer, on any number of
+    /// nodes, one may return `Ok`.
+    ///
     /// # Errors
     ///
-    /// [`FactorError`]; while locked, right and wrong answers get the same one.
-    async fn check(&self, challenge: &Challenge, answer: &Answer) -> Result<(), FactorError>;
+    /// [`FactorError`].
+    async fn check(
+        &self,
+        challenge: &Challenge,
+        answer: &Answer,
+        now: DateTime<Utc>,
+    ) -> Result<(), FactorError>;
+
+    /// What was sent for this challenge and can still be answered, if anything is.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorError::Unavailable`] when that could not be looked up.
+    async fn outstanding(
+        &self,
+        _challenge: &Challenge,
+        _now: DateTime<Utc>,
+    ) -> Result<Option<Sent>, FactorError> {
+        Ok(None)
+    }
+
+    /// Takes the factor from an owner, for good; it is no error if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorError::Unavailable`]; it may be there still.
+    async fn forget(&self, owner: &OwnerId) -> Result<(), FactorError>;
+}
+
+/// One enrolment of one factor: another one once the factor was replaced, also by one like it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it is a name")]
+pub struct Enrolment(pub [u8; 16]);
+
+/// What was sent so that a challenge can be answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// Where to, as its owner knows it.
+    pub to: String,
+    /// Whether it was sent just now, and not before.
+    pub is_new: bool,
+    /// The first instant at which an answer comes too late.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Sent {
+    /// Something that was sent.
+    #[must_use]
+    pub const fn new(to: String, is_new: bool, expires_at: DateTime<Utc>) -> Self {
+        Self { to, is_new, expires_at }
+    }
 }
 
 /// What somebody gave as the answer to a challenge. It can be looked at, and not shown.
@@ -64,16 +131,16 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// Why an answer was not accepted.
+/// Why a factor does not help.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FactorError {
-    /// There were too many attempts; this one was not compared.
-    #[error("too many attempts")]
-    Locked,
     /// The owner has no such factor.
     #[error("not enrolled")]
     NotEnrolled,
+    /// Too much was sent to this owner or this address; nothing was sent now.
+    #[error("too much was sent")]
+    TooManySent,
     /// The factor could not be checked. Nothing follows from that.
     #[error("the second factor is unavailable")]
     Unavailable(#[source] BoxError),
@@ -83,14 +150,25 @@ pub enum FactorError {
 }
 
 impl FactorError {
+    /// A factor in trouble, for this reason.
+    pub fn unavailable(reason: impl Into<BoxError>) -> Self {
+        Self::Unavailable(reason.into())
+    }
+
     /// The stable code of this error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Locked => "factor_locked",
             Self::NotEnrolled => "factor_not_enrolled",
+            Self::TooManySent => "factor_too_many_sent",
             Self::Unavailable(_) => "factor_unavailable",
             Self::Wrong => "factor_wrong",
         }
+    }
+}
+
+impl From<super::store::StoreError> for FactorError {
+    fn from(error: super::store::StoreError) -> Self {
+        Self::unavailable(error)
     }
 }

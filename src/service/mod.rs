@@ -11,10 +11,13 @@ mod list;
 pub mod live;
 mod owner;
 mod rotate;
-mod two_factor;
+#[cfg(feature = "two-factor")]
+#[cfg_attr(docsrs, doc(cfg(feature = "two-factor")))]
+pub mod two_factor;
 mod upkeep;
 mod usage;
 pub mod verified;
+mod withdraw;
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use crate::core::change::Presenter;
 use crate::core::error::RotateError;
+use crate::core::factor::TwoFactorProof;
 use crate::core::id::TokenId;
 use crate::core::rotation::{Rotation, may_rotate, rotate};
 use crate::core::scope::Scope;
@@ -28,6 +29,22 @@ impl<S: Scope> Tokens<S> {
         rotation: Rotation,
         by: By<'_>,
     ) -> Result<(TokenSecret, TokenRecord), ChangeFailure> {
+        self.rotate_proved(id, rotation, None, by).await
+    }
+
+    /// [`rotate`](Tokens::rotate) with the proof that a second factor was answered for it, where
+    /// the token's kind takes one.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeFailure`].
+    pub async fn rotate_proved(
+        &self,
+        id: TokenId,
+        rotation: Rotation,
+        proof: Option<TwoFactorProof>,
+        by: By<'_>,
+    ) -> Result<(TokenSecret, TokenRecord), ChangeFailure> {
         let inner = &*self.inner;
         let actor = inner.actor(by)?;
         for _ in 0..TRIES {
@@ -39,6 +56,9 @@ impl<S: Scope> Tokens<S> {
             }
             let mut generator = Generator(&*inner.entropy);
             let now = inner.now().await?;
+            rotation
+                .is_proved(&row, proof.as_ref(), &actor, &inner.rules, now)
+                .map_err(RotateError::from)?;
             let rotated = rotate(&row, rotation, actor.clone(), &inner.rules, now, &mut generator)?;
             let presenter = presented.as_ref().map(Presenter::of);
             let change = rotated.change.presented_by(presenter);

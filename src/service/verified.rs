@@ -60,11 +60,15 @@ impl<S: Scope> Tokens<S> {
         class.grant.as_ref()
     }
 
-    /// Whether a verified token passes where a second factor is due.
+    /// Whether a verified token passes where a second factor is due: it was issued so, and the
+    /// policy still lets tokens of its kind.
     #[must_use]
     pub fn bypasses_two_factor(&self, verified: &Verified) -> bool {
-        self.made(verified)
-            && self.inner.index.class(verified.class).is_some_and(|class| class.bypasses_two_factor)
+        let class = self.made(verified).then(|| self.inner.index.class(verified.class)).flatten();
+        class.is_some_and(|class| {
+            class.bypasses_two_factor
+                && self.inner.rules.policy.of(&class.kind).may_bypass_two_factor
+        })
     }
 
     /// Whether a verified token may do `needed`, given what its owner may do now.

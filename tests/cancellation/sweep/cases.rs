@@ -16,11 +16,16 @@ use keyfob::ports::store::{
     Query, Use,
 };
 use keyfob::ports::two_factor::Answer;
+use keyfob::service::two_factor::{Ask, FactorsChanged};
 use keyfob::testing::{ManualTimer, sample};
-use keyfob::{Access, By, EventKind, Grant, Narrowing, ReadWrite, Rotation, State, TokenName};
+use keyfob::two_factor::otp::{hotp, step};
+use keyfob::two_factor::{Algorithm, Digits, TotpSeed};
+use keyfob::{
+    Access, By, EventKind, Grant, Narrowing, Operation, ReadWrite, Rotation, State, TokenName,
+};
 
 use super::factors::{CODES, LIMITS, MAILS, MARK, METHOD};
-use super::scene::{HOST, Pausing, Scene, alice, bob, carol, request};
+use super::scene::{HOST, Pausing, Scene, Second, alice, bob, carol, request};
 
 /// A function, called on a scene in which it succeeds.
 pub(crate) struct Case {
@@ -94,7 +99,65 @@ cases! {
     "Tokens::reactivate_owner", s => s.tokens.reactivate_owner(&carol(), HOST).await;
     "Tokens::delete_owner", s => s.tokens.delete_owner(&alice(), HOST, None).await;
     "Tokens::owner_state", s => s.tokens.owner_state(&alice()).await;
-    "Tokens::prove", s => s.tokens.prove(&Pausing, s.challenge(), &Answer::new("1")).await;
+    "Tokens::rotate_proved", s => {
+        let proof = s.second.proof_of(&bob(), "anything").await.ok();
+        s.tokens.rotate_proved(s.parent.id, Rotation::at_once(), proof, HOST).await
+    };
+    "Tokens::withdraw_bypass", s => s.tokens.withdraw_bypass(HOST).await;
+    "TwoFactor::demand", s => {
+        let answer = Answer::new("1");
+        let ask = Ask::by(&s.verified, Operation::Host, b"rename").answered(&answer);
+        s.second.two_factor.demand(&ask).await
+    };
+    "TwoFactor::enrolled", s => s.second.two_factor.enrolled(&bob()).await;
+    "TwoFactor::reset", s => {
+        s.second.two_factor.reset(&bob(), None, HOST).await.map(FactorsChanged::keep_tokens)
+    };
+    "FactorsChanged::end_tokens", s => {
+        let changed = s.second.two_factor.reset(&alice(), None, HOST).await;
+        changed.unwrap().end_tokens(&s.tokens, None, HOST).await.1
+    };
+    "Totp::import", s => {
+        let seed = TotpSeed::from_base32("JBSWY3DPEHPK3PXP").unwrap();
+        s.second.totp.import(&bob(), seed).await
+    };
+    "Totp::begin", s => {
+        let proof = s.second.proof_of(&bob(), "enable totp").await.unwrap();
+        s.second.totp.begin(&s.second.two_factor, &bob(), "bob", proof, HOST).await.map(drop)
+    };
+    "Totp::confirm", s => {
+        let Second { two_factor, totp, .. } = &s.second;
+        let proof = s.second.proof_of(&bob(), "enable totp").await.unwrap();
+        let shown = totp.begin(two_factor, &bob(), "bob", proof, HOST).await.unwrap();
+        let seed = data_encoding::BASE32_NOPAD.decode(shown.expose_seed().as_bytes()).unwrap();
+        let step = step(s.tokens.now().timestamp());
+        let code = format!("{:06}", hotp(&seed, step, Algorithm::Sha1, Digits::Six));
+        let confirmed = totp.confirm(two_factor, &bob(), &Answer::new(code), HOST).await;
+        confirmed.map(FactorsChanged::keep_tokens)
+    };
+    "Totp::disable", s => {
+        let Second { two_factor, totp, .. } = &s.second;
+        let proof = s.second.proof_of(&carol(), "disable totp").await.unwrap();
+        totp.disable(two_factor, &carol(), proof, HOST).await.map(FactorsChanged::keep_tokens)
+    };
+    "EmailCode::import", s => s.second.email.import(&bob()).await;
+    "EmailCode::enable", s => {
+        let proof = s.second.proof_of(&bob(), "enable email").await.unwrap();
+        let enabled = s.second.email.enable(&s.second.two_factor, &bob(), proof, HOST).await;
+        enabled.map(FactorsChanged::keep_tokens)
+    };
+    "EmailCode::disable", s => {
+        let proof = s.second.proof_of(&carol(), "disable email").await.unwrap();
+        let disabled = s.second.email.disable(&s.second.two_factor, &carol(), proof, HOST).await;
+        disabled.map(FactorsChanged::keep_tokens)
+    };
+    "EmailCode::send_again", s => s.second.email.send_again(&carol(), s.tokens.now()).await;
+    "BackupCodes::regenerate", s => {
+        let proof = s.second.proof_of(&bob(), "regenerate backup_code").await.unwrap();
+        let drawn = s.second.backup.regenerate(&s.second.two_factor, &bob(), proof, HOST).await;
+        drawn.map(FactorsChanged::keep_tokens)
+    };
+    "BackupCodes::remaining", s => s.second.backup.remaining(&bob()).await;
     "Tokens::flush_usage", s => s.tokens.flush_usage().await;
     "Evidence::permits", s => s.evidence().permits(&ReadWrite::Write).await;
     "Authenticated::requires", s => s.authenticated().await.requires(&ReadWrite::Write).await;

@@ -3,20 +3,25 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use keyfob::core::factor_policy::FactorPolicy;
 use keyfob::core::issue::{Caller, issue};
 use keyfob::core::owner::OwnerState;
 use keyfob::http::{Authenticated, BearerLayer, Evidence};
 use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
 use keyfob::ports::factors::FactorStore;
+use keyfob::ports::mailer::{Mail, MailError, Mailer};
 use keyfob::ports::store::{Epoch, EventQuery, Filter, Insert, Lookup, Query, StateName};
 use keyfob::ports::timer::Timer;
-use keyfob::ports::two_factor::{Answer, FactorError, TwoFactorVerifier};
+use keyfob::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
+use keyfob::service::two_factor::error::StepUpError;
+use keyfob::service::two_factor::{Ask, TwoFactor, Vault};
 use keyfob::testing::{ManualClock, SeededRandomness, sample};
+use keyfob::two_factor::{AeadSealer, BackupCodes, EmailCode, Totp, TotpSeed};
 use keyfob::{
     Access, Actor, Builder, By, Challenge, Event, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
     KindPolicy, Minting, Operation, OwnerId, Policy, ReadWrite, Rotation, ScopeName, State,
-    TokenName, TokenRecord, TokenStore, Tokens, Verified,
+    TokenName, TokenRecord, TokenStore, Tokens, TwoFactorProof, Verified,
 };
 
 use super::factors::Factors;
@@ -37,6 +42,8 @@ pub(crate) struct Scene {
     /// made before there was a key; and of a token of somebody else.
     pub(crate) texts: Texts,
     pub(crate) factors: Factors,
+    /// Everybody's second factor is patience; carol has others too, and bob may get them.
+    pub(crate) second: Second,
     pub(crate) clock: ManualClock,
     start: Epoch,
 }
@@ -47,6 +54,46 @@ pub(crate) struct Texts {
     pub(crate) unused: String,
     pub(crate) unkeyed: String,
     pub(crate) other: String,
+}
+
+/// Second factors over the same store.
+pub(crate) struct Second {
+    pub(crate) two_factor: TwoFactor<ReadWrite>,
+    pub(crate) totp: Totp,
+    pub(crate) email: EmailCode,
+    pub(crate) backup: BackupCodes,
+}
+
+impl Second {
+    async fn new<S: TokenStore + FactorStore + Clone>(
+        store: S,
+        tokens: &Tokens<ReadWrite>,
+    ) -> Self {
+        let mut random = (10..).map(SeededRandomness::new);
+        let mut random = || random.next().unwrap();
+        let realm = store.realm().clone();
+        let sealer = AeadSealer::new(&tokens.rules().keyring, random()).unwrap();
+        let vault = Vault::new(store, sealer, realm);
+        let mut policy = FactorPolicy::default();
+        (policy.tiers, policy.fallback) = (vec![vec![PATIENCE]], Vec::new());
+        let two_factor = TwoFactor::new(tokens.clone(), vault.clone(), policy).with(Pausing);
+        let totp = Totp::new(vault.clone(), random());
+        let email = EmailCode::new(vault.clone(), Arc::new(Pausing), Arc::new(Pausing), random());
+        totp.import(&carol(), TotpSeed::from_base32("JBSWY3DPEHPK3PXP").unwrap()).await.unwrap();
+        email.import(&carol()).await.unwrap();
+        Self { two_factor, totp, email, backup: BackupCodes::new(vault, random()) }
+    }
+
+    /// The proof of the host for a change of this owner's factors.
+    pub(crate) async fn proof_of(
+        &self,
+        owner: &OwnerId,
+        change: &str,
+    ) -> Result<TwoFactorProof, StepUpError> {
+        let answer = Answer::new("1");
+        let ask = Ask::of(owner, Operation::ChangeFactors, change.as_bytes());
+        self.two_factor.demand(&ask.answered(&answer)).await
+    }
 }
 
 /// All that a store shows of a scene.
@@ -73,7 +120,8 @@ impl Scene {
         rules.keyring = Keyring::new(key).with_previous_unkeyed();
         let clock = ManualClock::new(sample::start());
         let tokens: Tokens<ReadWrite> =
-            Builder::new(store, rules, clock.clone(), SeededRandomness::new(2)).build();
+            Builder::new(store.clone(), rules, clock.clone(), SeededRandomness::new(2)).build();
+        let second = Second::new(store, &tokens).await;
         let (parent_text, parent) =
             tokens.issue(request(&alice()).expires_in(TimeDelta::days(4)), HOST).await.unwrap();
         let parent_text = parent_text.expose_secret().to_owned();
@@ -96,17 +144,11 @@ impl Scene {
         for text in [&texts.child, &texts.other] {
             let _ = tokens.authenticate(text, &Access::any()).await.unwrap();
         }
-        Self { tokens, parent, child, blocked, verified, texts, factors, clock, start }
+        Self { tokens, parent, child, blocked, verified, texts, factors, second, clock, start }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn TokenStore> {
         self.tokens.store()
-    }
-
-    pub(crate) fn challenge(&self) -> Challenge {
-        let operation = Operation::IssueBypassingToken;
-        let expires_at = self.parent.created_at + TimeDelta::minutes(10);
-        Challenge::new(alice(), operation, b"backup", None, expires_at)
     }
 
     pub(crate) fn layer(&self) -> BearerLayer<ReadWrite> {
@@ -270,30 +312,63 @@ impl Timer for Pausing {
 
 #[async_trait]
 impl TwoFactorVerifier for Pausing {
-    fn method(&self) -> &str {
-        "patience"
+    fn method(&self) -> &'static str {
+        PATIENCE
     }
 
-    async fn is_enrolled(&self, _owner: &OwnerId) -> Result<bool, FactorError> {
-        Ok(true)
+    fn resembles(&self, _answer: &Answer) -> bool {
+        true
     }
 
-    async fn prepare(&self, _challenge: &Challenge) -> Result<(), FactorError> {
+    async fn enrolment(&self, _owner: &OwnerId) -> Result<Option<Enrolment>, FactorError> {
+        pause().await;
+        Ok(Some(Enrolment([1; 16])))
+    }
+
+    async fn prepare(
+        &self,
+        _challenge: &Challenge,
+        _now: DateTime<Utc>,
+    ) -> Result<Option<Sent>, FactorError> {
+        Ok(None)
+    }
+
+    async fn check(
+        &self,
+        _challenge: &Challenge,
+        _answer: &Answer,
+        _now: DateTime<Utc>,
+    ) -> Result<(), FactorError> {
+        pause().await;
         Ok(())
     }
 
-    async fn check(&self, _challenge: &Challenge, _answer: &Answer) -> Result<(), FactorError> {
+    async fn forget(&self, _owner: &OwnerId) -> Result<(), FactorError> {
         pause().await;
         Ok(())
     }
 }
 
 #[async_trait]
+impl Mailer for Pausing {
+    async fn send(&self, _mail: &Mail) -> Result<(), MailError> {
+        pause().await;
+        Ok(())
+    }
+}
+
+const PATIENCE: &str = "patience";
+
+#[async_trait]
 impl Directory for Pausing {
     async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError> {
         pause().await;
         Ok(match key {
-            AccountKey::Id(id) => Some(Account::new(id.clone(), 1, id.as_str(), sample::start())),
+            AccountKey::Id(id) => {
+                let mut account = Account::new(id.clone(), 1, id.as_str(), sample::start());
+                account.email = Some(("somebody@acme.example".to_owned(), true));
+                Some(account)
+            }
             _ => None,
         })
     }

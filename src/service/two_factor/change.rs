@@ -1,0 +1,141 @@
+//! Changing an owner's factors.
+
+use chrono::{DateTime, Utc};
+
+use super::error::FactorChangeError;
+use super::{ATTEMPTS, TwoFactor, challenges, devices};
+use crate::core::event::{Actor, Event, EventKind};
+use crate::core::factor::{Operation, TwoFactorProof};
+use crate::core::id::{Note, OwnerId, TokenId};
+use crate::core::scope::Scope;
+use crate::service::error::ChangeFailure;
+use crate::service::{By, Tokens};
+
+/// A change of factors that was made, and the question whether the owner's other tokens go on.
+///
+/// Whoever changes a factor because the former one was stolen wants them ended; whoever enrols the
+/// first one may not.
+#[must_use = "say whether the owner's other tokens go on"]
+#[derive(Debug)]
+pub struct FactorsChanged<T> {
+    owner: OwnerId,
+    value: T,
+}
+
+impl<T> FactorsChanged<T> {
+    /// They go on.
+    pub fn keep_tokens(self) -> T {
+        self.value
+    }
+
+    /// They are revoked, except one: the one with which this was asked. Returns how many there
+    /// were beside what the change made, which is not lost if this fails.
+    pub async fn end_tokens<S: Scope>(
+        self,
+        tokens: &Tokens<S>,
+        except: Option<TokenId>,
+        by: By<'_>,
+    ) -> (T, Result<u64, ChangeFailure>) {
+        let why = Note::new("the second factor was changed").ok();
+        let ended = tokens.revoke_all_of(&self.owner, except, by, why).await;
+        (self.value, ended)
+    }
+}
+
+/// Who changes factors, found entitled.
+#[derive(Debug)]
+pub(crate) struct Entitled {
+    pub(crate) now: DateTime<Utc>,
+    actor: Actor,
+    owner: OwnerId,
+}
+
+impl<S: Scope> TwoFactor<S> {
+    /// Takes all factors from an owner, with what is remembered and counted: for those who have
+    /// lost them, or are deleted. What the owner enrolled is gone for good.
+    ///
+    /// A caller that presents a token must be an administrator and give a proof for
+    /// [`Operation::ChangeFactors`] with the parameters `reset` and the owner's id, one space
+    /// between them.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorChangeError`]; after trouble with the store, repeat it.
+    pub async fn reset(
+        &self,
+        owner: &OwnerId,
+        proof: Option<TwoFactorProof>,
+        by: By<'_>,
+    ) -> Result<FactorsChanged<()>, FactorChangeError> {
+        if let By::Token { administrator: false, .. } = by {
+            return Err(ChangeFailure::Missing.into());
+        }
+        let entitled = match (proof, by) {
+            (Some(proof), by) => self.entitle(owner, proof, &format!("reset {owner}"), by).await?,
+            (None, By::Host(_)) => self.entitled_caller(owner, by).await?,
+            (None, By::Token { .. }) => return Err(FactorChangeError::NotProved),
+        };
+        for method in &self.methods {
+            method.forget(owner).await?;
+        }
+        self.vault.clear(owner, devices::RECORD).await?;
+        self.vault.clear(owner, challenges::RECORD).await?;
+        self.vault.store().clear_attempts(owner, ATTEMPTS).await?;
+        Ok(self.changed(entitled, EventKind::FactorsReset, "", ()))
+    }
+
+    /// Takes the proof for a change of this owner's factors.
+    pub(crate) async fn entitle(
+        &self,
+        owner: &OwnerId,
+        proof: TwoFactorProof,
+        parameters: &str,
+        by: By<'_>,
+    ) -> Result<Entitled, FactorChangeError> {
+        let entitled = self.entitled_caller(owner, by).await?;
+        let Entitled { actor, now, .. } = &entitled;
+        let asker = actor.owner.as_ref().unwrap_or(owner);
+        let operation = Operation::ChangeFactors;
+        if proof.holds_for(asker, operation, parameters.as_bytes(), actor.token, *now) {
+            Ok(entitled)
+        } else {
+            Err(FactorChangeError::NotProved)
+        }
+    }
+
+    /// Whoever acts may reach this owner; the presenting token is judged anew.
+    pub(crate) async fn entitled_caller(
+        &self,
+        owner: &OwnerId,
+        by: By<'_>,
+    ) -> Result<Entitled, FactorChangeError> {
+        let inner = &*self.tokens.inner;
+        let actor = inner.actor(by)?;
+        inner.presented(by).await?;
+        if !inner.may_reach(by, owner) {
+            return Err(ChangeFailure::Missing.into());
+        }
+        self.entitled(owner, actor).await
+    }
+
+    async fn entitled(&self, owner: &OwnerId, actor: Actor) -> Result<Entitled, FactorChangeError> {
+        let now = self.tokens.inner.now().await?;
+        Ok(Entitled { now, actor, owner: owner.clone() })
+    }
+
+    /// Tells of a change that was made to this method.
+    pub(crate) fn changed<T>(
+        &self,
+        entitled: Entitled,
+        kind: EventKind,
+        method: &str,
+        value: T,
+    ) -> FactorsChanged<T> {
+        let Entitled { now, actor, owner } = entitled;
+        let event = Event::new(kind, actor, now).about_owner(owner.clone());
+        self.tokens
+            .inner
+            .tell(&event.because(Note::new(method).ok().filter(|_| !method.is_empty())));
+        FactorsChanged { owner, value }
+    }
+}

@@ -1,0 +1,87 @@
+//! Enabling mailed codes, and disabling them.
+
+use super::{EmailCode, Enabled};
+use crate::core::event::EventKind;
+use crate::core::factor::TwoFactorProof;
+use crate::core::factor_policy::method;
+use crate::core::id::OwnerId;
+use crate::core::scope::Scope;
+use crate::ports::two_factor::{FactorError, TwoFactorVerifier as _};
+use crate::service::By;
+use crate::service::two_factor::error::FactorChangeError;
+use crate::service::two_factor::{FactorsChanged, TwoFactor, contended};
+
+impl EmailCode {
+    /// Enables mailed codes for an owner with a verified address. The proof is for
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `enable email`.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorChangeError`].
+    pub async fn enable<S: Scope>(
+        &self,
+        two_factor: &TwoFactor<S>,
+        owner: &OwnerId,
+        proof: TwoFactorProof,
+        by: By<'_>,
+    ) -> Result<FactorsChanged<()>, FactorChangeError> {
+        let entitled = two_factor.entitle(owner, proof, "enable email", by).await?;
+        if self.address(owner).await?.is_none() {
+            return Err(FactorChangeError::NoAddress);
+        }
+        let before = self.vault.load::<Enabled>(owner, method::EMAIL).await?;
+        if before.value.is_some() {
+            return Err(FactorChangeError::AlreadyEnabled);
+        }
+        let enabled = self.draw_enrolment()?;
+        if !self.vault.save(owner, method::EMAIL, before.version, &enabled).await? {
+            return Err(contended().into());
+        }
+        Ok(two_factor.changed(entitled, EventKind::FactorEnabled, method::EMAIL, ()))
+    }
+
+    /// Takes the factor from an owner. The proof is for
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `disable email`.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorChangeError`].
+    pub async fn disable<S: Scope>(
+        &self,
+        two_factor: &TwoFactor<S>,
+        owner: &OwnerId,
+        proof: TwoFactorProof,
+        by: By<'_>,
+    ) -> Result<FactorsChanged<()>, FactorChangeError> {
+        let entitled = two_factor.entitle(owner, proof, "disable email", by).await?;
+        if self.vault.load::<Enabled>(owner, method::EMAIL).await?.value.is_none() {
+            return Err(FactorChangeError::NotEnabled);
+        }
+        self.forget(owner).await?;
+        Ok(two_factor.changed(entitled, EventKind::FactorDisabled, method::EMAIL, ()))
+    }
+
+    /// Enables mailed codes for an owner that has never had them from here, for hosts that say at
+    /// each start who has them. Returns whether it did now.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorError::Unavailable`]; repeat it.
+    pub async fn import(&self, owner: &OwnerId) -> Result<bool, FactorError> {
+        if self.vault.load::<()>(owner, IMPORTED).await?.value.is_some() {
+            return Ok(false);
+        }
+        let given = self.vault.save(owner, method::EMAIL, 0, &self.draw_enrolment()?).await?;
+        // Written afterwards: whoever is killed in between begins anew and finds the factor there.
+        self.vault.save(owner, IMPORTED, 0, &()).await?;
+        Ok(given)
+    }
+
+    fn draw_enrolment(&self) -> Result<Enabled, FactorError> {
+        let mut enrolment = [0; 16];
+        self.entropy.fill(&mut enrolment).map_err(FactorError::unavailable)?;
+        Ok(Enabled { enrolment })
+    }
+}
+
+const IMPORTED: &str = "email.imported";

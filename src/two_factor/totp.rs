@@ -1,0 +1,334 @@
+//! Codes of an authenticator (RFC 6238).
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::otp::{Algorithm, Digits, find_step, step};
+use super::otpauth::OtpAuth;
+use super::seed::{Seed, TotpSeed};
+use crate::core::event::EventKind;
+use crate::core::factor::{Challenge, TwoFactorProof};
+use crate::core::factor_policy::method;
+use crate::core::id::OwnerId;
+use crate::core::scope::Scope;
+use crate::core::verify::micros;
+use crate::ports::entropy::Entropy;
+use crate::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
+use crate::service::By;
+use crate::service::two_factor::error::FactorChangeError;
+use crate::service::two_factor::{FactorsChanged, TwoFactor, Vault};
+
+/// Which time steps' codes are taken, of 30 seconds each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Window {
+    /// How many steps before the present one.
+    pub earlier: u8,
+    /// How many after it.
+    pub later: u8,
+    /// How many steps an owner's clock may be known to be wrong: where an answer shows that it is,
+    /// the window lies around that step too (RFC 6238, section 6). Zero goes by our clock alone.
+    pub longest_drift: u8,
+}
+
+impl Window {
+    /// The present step alone: a code lives 30 seconds at the most (OWASP ASVS 5.0, 6.5.5).
+    #[must_use]
+    pub const fn strict() -> Self {
+        Self { earlier: 0, later: 0, longest_drift: 0 }
+    }
+
+    /// The present step and the one before it, since typing takes time (RFC 6238, section 5.2); of
+    /// a clock that is wrong, up to two minutes are learnt.
+    #[must_use]
+    pub const fn usual() -> Self {
+        Self { earlier: 1, later: 0, longest_drift: 4 }
+    }
+
+    /// The present step, the one before and the one after it, as Rocket.Chat takes them.
+    #[must_use]
+    pub const fn lenient() -> Self {
+        Self { earlier: 1, later: 1, longest_drift: 0 }
+    }
+
+    /// The steps whose codes are taken. How many there are depends on the window alone, so that
+    /// the work does not tell how wrong somebody's clock is.
+    fn steps(self, now: u64, drift: i8) -> impl Iterator<Item = u64> {
+        let around = move |center: i64| {
+            let (earlier, later) = (i64::from(self.earlier), i64::from(self.later));
+            (earlier.saturating_neg()..=later).map(move |by| center.saturating_add(by))
+        };
+        let drifted = (self.longest_drift > 0).then(|| around(i64::from(drift)));
+        let all = around(0).chain(drifted.into_iter().flatten());
+        all.map(move |by| now.saturating_add_signed(by))
+    }
+
+    /// Somebody who has just been given a seed proves only that it arrived, so that its clock may
+    /// be as wrong as is ever learnt.
+    fn at_enrolment(self) -> Self {
+        let wide = |steps: u8| steps.max(self.longest_drift);
+        Self { earlier: wide(self.earlier), later: wide(self.later), longest_drift: 0 }
+    }
+
+    /// The drift that an answer of this step shows. It may only have taken a while, which does no
+    /// harm: the present step is always in the window too.
+    fn drift(self, now: u64, step: u64) -> i8 {
+        let by = i64::try_from(step)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
+        let longest = i64::from(self.longest_drift);
+        let by = by.clamp(longest.saturating_neg(), longest);
+        i8::try_from(by).unwrap_or_default()
+    }
+}
+
+/// The factor of those who have an authenticator app or a key that shows codes.
+///
+/// A step is used up when its code is accepted, with all steps before it. The seed is sealed.
+pub struct Totp {
+    vault: Vault,
+    entropy: Box<dyn Entropy>,
+    window: Window,
+    form: (Algorithm, Digits),
+    issuer: String,
+}
+
+impl Totp {
+    /// With the usual window, and six digits of SHA-1 for those who enrol.
+    #[must_use]
+    pub fn new(vault: Vault, entropy: impl Entropy) -> Self {
+        Self {
+            vault,
+            entropy: Box::new(entropy),
+            window: Window::usual(),
+            form: (Algorithm::default(), Digits::default()),
+            issuer: "keyfob".to_owned(),
+        }
+    }
+
+    /// With this window.
+    #[must_use]
+    pub const fn window(mut self, window: Window) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// With this hash and length for those who enrol. Not every app knows others than the default.
+    #[must_use]
+    pub const fn form(mut self, algorithm: Algorithm, digits: Digits) -> Self {
+        self.form = (algorithm, digits);
+        self
+    }
+
+    /// With this name of the host for authenticator apps to show.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = issuer.into();
+        self
+    }
+
+    /// Draws a seed for an owner to put into its authenticator, which it then shows by
+    /// [`confirm`](Totp::confirm). Until then nothing is changed; a seed that was drawn before and
+    /// not confirmed is forgotten.
+    ///
+    /// `account` is what the app calls the account. The proof is for
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `enable totp`.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorChangeError`].
+    pub async fn begin<S: Scope>(
+        &self,
+        two_factor: &TwoFactor<S>,
+        owner: &OwnerId,
+        account: &str,
+        proof: TwoFactorProof,
+        by: By<'_>,
+    ) -> Result<OtpAuth, FactorChangeError> {
+        let entitled = two_factor.entitle(owner, proof, "enable totp", by).await?;
+        let seed = Seed::draw(&*self.entropy, self.form).map_err(FactorError::unavailable)?;
+        let shown = OtpAuth::new(&seed.bytes, self.form, &self.issuer, account);
+        let ends = entitled.now.checked_add_signed(LONGEST_PENDING).unwrap_or(entitled.now);
+        let pending = Pending { seed, expires_at: micros(ends) };
+        let before = self.vault.load::<Pending>(owner, PENDING).await?;
+        if self.vault.save(owner, PENDING, before.version, &pending).await? {
+            Ok(shown)
+        } else {
+            Err(crate::service::two_factor::contended().into())
+        }
+    }
+
+    /// Enables the seed that was drawn, once its owner shows a code of it. The code is used up.
+    ///
+    /// It replaces a seed that was enabled before. The proof that was given to
+    /// [`begin`](Totp::begin), ten minutes ago at the most, stands for this too.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorChangeError`].
+    pub async fn confirm<S: Scope>(
+        &self,
+        two_factor: &TwoFactor<S>,
+        owner: &OwnerId,
+        code: &Answer,
+        by: By<'_>,
+    ) -> Result<FactorsChanged<()>, FactorChangeError> {
+        let entitled = two_factor.entitled_caller(owner, by).await?;
+        let pending = self.vault.load::<Pending>(owner, PENDING).await?;
+        let value = pending.value.filter(|it| it.expires_at > micros(entitled.now));
+        let Pending { seed, .. } = value.ok_or(FactorChangeError::NotPending)?;
+        let digits = seed.form.1;
+        let code = digits.parse(code.expose_secret()).ok_or(FactorChangeError::WrongCode)?;
+        let now = step(entitled.now.timestamp());
+        let steps = self.window.at_enrolment().steps(now, 0);
+        let step = find_step(code, steps, |step| seed.code(step));
+        let step = step.ok_or(FactorChangeError::WrongCode)?;
+        let enrolled = self.draw_enrolment(seed, self.window.drift(now, step))?;
+        let mark = enrolled.mark();
+        let before = self.vault.load::<Enrolled>(owner, method::TOTP).await?;
+        // The step first: whoever sees the new seed must not see its code unused.
+        self.vault.store().raise_mark(owner, &mark, step).await?;
+        let taken = self.vault.remove(owner, PENDING, pending.version).await?;
+        if !taken || !self.vault.save(owner, method::TOTP, before.version, &enrolled).await? {
+            return Err(crate::service::two_factor::contended().into());
+        }
+        Ok(two_factor.changed(entitled, EventKind::FactorEnabled, method::TOTP, ()))
+    }
+
+    /// Takes the factor from an owner. The proof is for
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `disable totp`.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorChangeError`].
+    pub async fn disable<S: Scope>(
+        &self,
+        two_factor: &TwoFactor<S>,
+        owner: &OwnerId,
+        proof: TwoFactorProof,
+        by: By<'_>,
+    ) -> Result<FactorsChanged<()>, FactorChangeError> {
+        let entitled = two_factor.entitle(owner, proof, "disable totp", by).await?;
+        if self.enrolment(owner).await?.is_none() {
+            return Err(FactorChangeError::NotEnabled);
+        }
+        self.forget(owner).await?;
+        Ok(two_factor.changed(entitled, EventKind::FactorDisabled, method::TOTP, ()))
+    }
+
+    /// Gives an owner this seed, if it has never had one from here: for hosts that bring seeds from
+    /// elsewhere at each start. Returns whether it was given now.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorError::Unavailable`]; repeat it.
+    pub async fn import(&self, owner: &OwnerId, seed: TotpSeed) -> Result<bool, FactorError> {
+        let imported = self.vault.load::<()>(owner, IMPORTED).await?;
+        if imported.value.is_some() {
+            return Ok(false);
+        }
+        let enrolled = self.draw_enrolment(seed.0, 0)?;
+        let given = self.vault.save(owner, method::TOTP, 0, &enrolled).await?;
+        // Written afterwards: whoever is killed in between begins anew and finds the factor there.
+        self.vault.save(owner, IMPORTED, 0, &()).await?;
+        Ok(given)
+    }
+
+    fn draw_enrolment(&self, seed: Seed, drift: i8) -> Result<Enrolled, FactorError> {
+        let mut enrolment = [0; 16];
+        self.entropy.fill(&mut enrolment).map_err(FactorError::unavailable)?;
+        Ok(Enrolled { enrolment, seed, drift })
+    }
+}
+
+#[async_trait]
+impl TwoFactorVerifier for Totp {
+    fn method(&self) -> &'static str {
+        method::TOTP
+    }
+
+    fn resembles(&self, answer: &Answer) -> bool {
+        let is_of = |digits: Digits| digits.parse(answer.expose_secret()).is_some();
+        is_of(Digits::Six) || is_of(Digits::Eight)
+    }
+
+    async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, FactorError> {
+        let kept = self.vault.load::<Enrolled>(owner, method::TOTP).await?;
+        Ok(kept.value.map(|enrolled| Enrolment(enrolled.enrolment)))
+    }
+
+    async fn prepare(&self, _: &Challenge, _: DateTime<Utc>) -> Result<Option<Sent>, FactorError> {
+        Ok(None)
+    }
+
+    async fn check(
+        &self,
+        challenge: &Challenge,
+        answer: &Answer,
+        now: DateTime<Utc>,
+    ) -> Result<(), FactorError> {
+        let owner = challenge.owner();
+        let kept = self.vault.load::<Enrolled>(owner, method::TOTP).await?;
+        let enrolled = kept.value.ok_or(FactorError::NotEnrolled)?;
+        let digits = enrolled.seed.form.1;
+        let code = digits.parse(answer.expose_secret()).ok_or(FactorError::Wrong)?;
+        let now = step(now.timestamp());
+        let steps = self.window.steps(now, enrolled.drift);
+        let step = find_step(code, steps, |step| enrolled.seed.code(step));
+        let step = step.ok_or(FactorError::Wrong)?;
+        // The step and all before it are used up, for every node, before anybody hears of it.
+        if !self.vault.store().raise_mark(owner, &enrolled.mark(), step).await? {
+            return Err(FactorError::Wrong);
+        }
+        let drift = self.window.drift(now, step);
+        if drift != enrolled.drift || !kept.is_current {
+            // To its owner's comfort: when it cannot be written now, the next answer will show it.
+            let enrolled = Enrolled { drift, ..enrolled };
+            let _ = self.vault.save(owner, method::TOTP, kept.version, &enrolled).await;
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, owner: &OwnerId) -> Result<(), FactorError> {
+        self.vault.clear(owner, PENDING).await?;
+        self.vault.clear(owner, method::TOTP).await
+    }
+}
+
+impl fmt::Debug for Totp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Totp").field("window", &self.window).finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Enrolled {
+    enrolment: [u8; 16],
+    seed: Seed,
+    drift: i8,
+}
+
+impl Enrolled {
+    /// The mark of the last step that was used. Each enrolment has its own, since the first code of
+    /// a new seed may be of the step that the last one of the old seed was of.
+    fn mark(&self) -> String {
+        let enrolment: String = self.enrolment.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("totp.{enrolment}")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Pending {
+    seed: Seed,
+    expires_at: i64,
+}
+
+const PENDING: &str = "totp.pending";
+
+const IMPORTED: &str = "totp.imported";
+
+/// Time to find the phone, and no more.
+const LONGEST_PENDING: TimeDelta = TimeDelta::minutes(10);
