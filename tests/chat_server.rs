@@ -260,13 +260,13 @@ fn headers_that_can_be_read_two_ways_are_refused() {
 }
 
 #[test]
-fn an_account_with_a_second_factor_gets_no_session() {
+fn an_account_with_a_second_factor_gets_no_session_without_it() {
     let server = Server::start("two_factor", &[], "info");
-    let refused = server.try_to_sign_in("tina", PASSWORD).is(503).json();
-    assert_eq!(refused["code"], "second_factor_unavailable");
+    let refused = server.try_to_sign_in("tina", PASSWORD).is(401).json();
+    assert_eq!(refused["code"], "second_factor_required");
     assert_eq!(refused.get("token"), None);
-    let body = json!({"username": "tina", "password": PASSWORD, "code": "123456"});
-    assert_eq!(server.call("POST", "/login", "", Some(&body)).is(503).json().get("token"), None);
+    let body = json!({"username": "tina", "password": PASSWORD, "code": "12345"});
+    assert_eq!(server.call("POST", "/login", "", Some(&body)).is(401).json().get("token"), None);
     server.try_to_sign_in("tina", "wrong").is(401);
     let administrator = server.sign_in("admin", "the administrator's password");
     let sessions = server.call("GET", &format!("/tokens?owner={TINA}"), &administrator, None);

@@ -68,8 +68,8 @@ use keyfob::testing::{
     ManualClock, ManualTimer, RecordingSink, SeededRandomness, block_on, sample,
 };
 use keyfob::two_factor::{
-    AeadSealer, Algorithm, BackupCodes, CodeShape, Digits, EmailCode, Password, Totp, TotpSeed,
-    Window,
+    AeadSealer, Algorithm, BackupCodes, CodeShape, Digits, EmailCode, Imported, Password, Totp,
+    TotpSeed, Window,
 };
 use keyfob::wire::native::{Native, Needs};
 use keyfob::{
@@ -518,6 +518,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "testing::laws::factors::harness::FactorHarness" Debug => [FactorHarness::new(|_| MemoryStore::default(), |law| block_on(law))];
         "testing::laws::harness::Harness" Debug => [Harness::new(|_| MemoryStore::default(), |law| block_on(law))];
         "testing::randomness::SeededRandomness" Debug => [SeededRandomness::new(1)];
+        "two_factor::Imported" Debug => [Imported::Given];
         "two_factor::backup_codes::BackupCode" Debug => one_code;
         "two_factor::backup_codes::BackupCodes" Debug => [backup];
         "two_factor::email::code::CodeShape" Debug => [CodeShape::Letters];

@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -13,6 +12,7 @@ use keyfob::{Actor, By, Grant, OwnerId, Scope, ScopeName, Tokens};
 
 use crate::accounts_file::{AccountEntry, AccountsFile, TwoFactorEntry};
 use crate::passwords::Password;
+use crate::settings::Settings;
 
 /// All accounts. They do not change while the server runs.
 #[derive(Debug)]
@@ -20,7 +20,9 @@ pub(crate) struct Accounts {
     entries: Vec<Entry>,
     by_id: HashMap<OwnerId, usize>,
     by_username: HashMap<String, usize>,
-    revocation_bound: Duration,
+    /// Names that were changed since the start.
+    renamed: RwLock<HashMap<OwnerId, String>>,
+    settings: Settings,
 }
 
 /// An account with what only the host knows of it.
@@ -29,7 +31,8 @@ pub(crate) struct Entry {
     pub(crate) account: Account,
     /// Without one, nobody signs in as this account.
     pub(crate) password: Option<Arc<Password>>,
-    pub(crate) has_two_factor: bool,
+    /// The factors that it begins with.
+    pub(crate) two_factor: TwoFactorEntry,
     is_active_at_first: bool,
 }
 
@@ -39,7 +42,6 @@ impl Accounts {
     /// A sentence that names the field.
     pub(crate) fn new(file: AccountsFile) -> Result<Self, String> {
         file.settings.check()?;
-        let revocation_bound = file.settings.revocation_bound();
         let mut organizations = HashSet::new();
         for (index, organization) in file.organizations.into_iter().enumerate() {
             unique(&mut organizations, organization.id, &format!("organizations[{index}].id"))?;
@@ -61,14 +63,29 @@ impl Accounts {
         Ok(Self {
             by_id: by(|entry| entry.account.id.clone()),
             by_username: by_username.collect(),
-            revocation_bound,
+            renamed: RwLock::default(),
+            settings: file.settings,
             entries,
         })
     }
 
-    /// How long another process may go by what was before a change of this one.
-    pub(crate) const fn revocation_bound(&self) -> Duration {
-        self.revocation_bound
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Gives an account another name, until the server stops.
+    pub(crate) fn rename(&self, id: &OwnerId, name: String) {
+        self.renamed.write().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), name);
+    }
+
+    /// An account as it is now.
+    pub(crate) fn present(&self, entry: &Entry) -> Account {
+        let mut account = entry.account.clone();
+        let renamed = self.renamed.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = renamed.get(&account.id) {
+            account.name.clone_from(name);
+        }
+        account
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Entry> {
@@ -130,7 +147,7 @@ impl Directory for Accounts {
             }),
             _ => None,
         };
-        Ok(entry.map(|entry| entry.account.clone()))
+        Ok(entry.map(|entry| self.present(entry)))
     }
 
     async fn rights(&self, _: &Account) -> Result<Grant<ScopeName>, DirectoryError> {
@@ -177,12 +194,14 @@ fn checked(
         (_, None) => None,
         (_, Some(_)) => return Err("owner: only a bot has one".to_owned()),
     };
-    let has_two_factor = entry
-        .two_factor
-        .as_ref()
-        .map_or(Ok(false), |two_factor| check_two_factor(two_factor, entry.email.is_some()))?;
-    let password = entry.password.map(Password::new).transpose();
-    let password = password.map_err(|error| format!("password: {error}"))?.map(Arc::new);
+    let two_factor = entry.two_factor.unwrap_or_default();
+    if two_factor.email && entry.email.is_none() {
+        return Err("two_factor.email: the account has no email".to_owned());
+    }
+    if two_factor.totp.as_ref().is_some_and(|_| two_factor.seed().is_none()) {
+        return Err("two_factor.totp: it is not base32 of at least 80 bits".to_owned());
+    }
+    let password = entry.password.map(|text| Arc::new(Password::new(id.as_str(), &text)));
     let created_at = entry.created_at.unwrap_or(DateTime::UNIX_EPOCH);
     let mut account = Account::new(id, entry.number, entry.username, created_at);
     account.name = entry.name;
@@ -192,23 +211,7 @@ fn checked(
     account.organization = entry.organization;
     account.roles = entry.roles;
     account.external = entry.external;
-    Ok(Entry { account, password, has_two_factor, is_active_at_first: entry.active })
-}
-
-/// Whether a second factor is enrolled.
-fn check_two_factor(two_factor: &TwoFactorEntry, has_email: bool) -> Result<bool, String> {
-    if two_factor.email && !has_email {
-        return Err("two_factor.email: the account has no email".to_owned());
-    }
-    let is_base32 = |text: &str| {
-        let digits = text.trim_end_matches('=');
-        digits.len() >= FEWEST_SEED_DIGITS
-            && digits.bytes().all(|digit| matches!(digit, b'A'..=b'Z' | b'2'..=b'7'))
-    };
-    if two_factor.totp.as_ref().is_some_and(|seed| !is_base32(seed.expose_secret())) {
-        return Err("two_factor.totp: it is not base32 of at least 80 bits".to_owned());
-    }
-    Ok(two_factor.totp.is_some() || two_factor.email)
+    Ok(Entry { account, password, two_factor, is_active_at_first: entry.active })
 }
 
 fn unique<T: Eq + Hash>(seen: &mut HashSet<T>, value: T, field: &str) -> Result<(), String> {
@@ -217,6 +220,3 @@ fn unique<T: Eq + Hash>(seen: &mut HashSet<T>, value: T, field: &str) -> Result<
 
 /// The roles of all four products that reach every account's tokens.
 const ADMINISTRATORS: [&str; 4] = ["IAM_OWNER", "admin", "superuser", "system_admin"];
-
-/// 80 bits are what authenticator apps have long been given, and five bits are one digit.
-const FEWEST_SEED_DIGITS: usize = 16;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use keyfob::ports::directory::AccountKind;
+use keyfob::two_factor::TotpSeed;
 use serde::{Deserialize, Deserializer};
 
 use crate::passwords::PasswordText;
@@ -59,12 +60,19 @@ pub(crate) struct AccountEntry {
 }
 
 /// The second factors that an account has enrolled.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TwoFactorEntry {
     pub(crate) totp: Option<PasswordText>,
     #[serde(default)]
     pub(crate) email: bool,
+}
+
+impl TwoFactorEntry {
+    /// The seed of the authenticator, if there is one.
+    pub(crate) fn seed(&self) -> Option<TotpSeed> {
+        self.totp.as_ref().and_then(|seed| TotpSeed::from_base32(seed.expose_secret()))
+    }
 }
 
 impl AccountsFile {

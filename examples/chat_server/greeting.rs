@@ -22,7 +22,7 @@ fn line(entry: &AccountEntry) -> String {
     let AccountEntry { username, password, name, .. } = entry;
     let password = password.as_ref().map_or("(none)", |password| password.expose_secret());
     let remark = match (&entry.two_factor, entry.roles.iter().any(|role| role == "admin")) {
-        (Some(_), _) => ", has a second factor and cannot sign in yet",
+        (Some(_), _) => ", with a second factor, whose seed is in demo_accounts.json",
         (None, true) => ", administrator",
         (None, false) => "",
     };

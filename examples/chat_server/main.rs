@@ -11,14 +11,17 @@ mod accounts;
 mod accounts_file;
 mod arguments;
 mod attempts;
+mod factors;
 mod forwarded;
 mod greeting;
 mod keys;
 mod live;
+mod mail;
 mod messages;
 mod page;
 mod passwords;
 mod people;
+mod rocketchat;
 mod routes;
 mod serve;
 mod settings;
@@ -38,6 +41,7 @@ use chrono::TimeDelta;
 use keyfob::http::{Answers, BearerLayer};
 use keyfob::os::TokioTimer;
 use keyfob::wire::native::{Native, Needs};
+use keyfob::wire::rocketchat::RocketChat;
 use keyfob::{ReadWrite, Tokens};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,10 +52,13 @@ use crate::accounts::Accounts;
 use crate::accounts_file::AccountsFile;
 use crate::arguments::{Arguments, Command};
 use crate::attempts::Attempts;
+use crate::factors::Factors;
 use crate::greeting::DemoAccounts;
 use crate::live::Connections;
+use crate::mail::Post;
 use crate::messages::Messages;
 use crate::passwords::Passwords;
+use crate::tokens::Opened;
 
 /// What the routes share.
 #[derive(Debug)]
@@ -59,9 +66,11 @@ struct Host {
     accounts: Arc<Accounts>,
     attempts: Attempts,
     connections: Connections,
+    factors: Factors,
     gate: BearerLayer<ReadWrite>,
     messages: Messages,
     passwords: Arc<Passwords>,
+    rocketchat: RocketChat<ReadWrite>,
     tokens: Tokens<ReadWrite>,
 }
 
@@ -91,33 +100,44 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), String> {
     log();
     let (accounts, demo) = accounts(arguments.accounts.as_deref())?;
-    if let Some(outbox) = arguments.outbox.filter(|outbox| outbox.exists() && !outbox.is_dir()) {
+    let outbox = arguments.outbox.as_ref();
+    if let Some(outbox) = outbox.filter(|outbox| outbox.exists() && !outbox.is_dir()) {
         return Err(format!("--outbox {}: it is no directory", outbox.display()));
     }
     let listen = |error: io::Error| format!("--listen {}: {error}", arguments.listen);
     let listener = TcpListener::bind(&arguments.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let stop = stop_signal().map_err(|error| format!("signals cannot be awaited: {error}"))?;
-    let (key_file, bound) = (arguments.secret_key.as_deref(), accounts.revocation_bound());
-    let tokens = tokens::open(&arguments.store, key_file, bound).await?;
+    let key_file = arguments.secret_key.as_deref();
+    let bound = accounts.settings().revocation_bound();
+    let Opened { tokens, vault } = tokens::open(&arguments.store, key_file, bound).await?;
     let accounts = Arc::new(accounts);
     accounts.seed(&tokens).await?;
+    let post = Post::new(arguments.outbox)?;
+    let passwords = Arc::new(Passwords::new().map_err(|error| error.to_string())?);
+    let factors = Factors::new(&tokens, &vault, &accounts, &passwords, post);
+    factors.seed(&accounts).await?;
     let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
     let answers = Answers::new("chat").map_err(|error| error.to_string())?;
     let native = Native::new(tokens.clone(), Arc::<Accounts>::clone(&accounts), needs);
     let mut native = native.with_answers(answers);
+    let directory = Arc::<Accounts>::clone(&accounts);
+    let gate = native.layer().clone();
+    let mut rocketchat = RocketChat::new(gate.clone(), directory, factors.rocketchat.clone());
     if arguments.store.is_shared() {
         // Within the bound the index would do, and answer 200 for as long after the store is gone:
         // this server promises 503 then. The live connections have the bound.
         native = native.strict();
+        rocketchat = rocketchat.strict();
     }
-    let passwords = Arc::new(Passwords::new().map_err(|error| error.to_string())?);
     let host = Arc::new(Host {
         attempts: Attempts::new(Arc::clone(tokens.clock())),
         connections: Connections::default(),
-        gate: native.layer().clone(),
+        factors,
+        gate,
         messages: Messages::default(),
         passwords: Arc::clone(&passwords),
+        rocketchat,
         tokens: tokens.clone(),
         accounts: Arc::clone(&accounts),
     });

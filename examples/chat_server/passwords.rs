@@ -7,6 +7,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use keyfob::os::SystemEntropy;
 use keyfob::ports::entropy::{Entropy as _, EntropyError};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -19,6 +20,15 @@ pub(crate) struct PasswordText(Zeroizing<String>);
 impl PasswordText {
     pub(crate) fn expose_secret(&self) -> &str {
         &self.0
+    }
+}
+
+impl PasswordText {
+    /// SHA-256 in hexadecimal, as Rocket.Chat's clients send passwords. It is what is digested here,
+    /// so that both forms can be checked.
+    pub(crate) fn sha256_hex(&self) -> Self {
+        let digest = Sha256::digest(self.expose_secret());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
     }
 }
 
@@ -48,13 +58,15 @@ enum Kept {
 }
 
 impl Password {
-    pub(crate) fn new(text: PasswordText) -> Result<Self, EntropyError> {
-        let mut salt = [0; 16];
-        SystemEntropy::new().fill(&mut salt)?;
-        Ok(Self { salt, kept: Mutex::new(Kept::Text(text)) })
+    /// The salt follows from whose it is: the digest never leaves this process, and what is made of
+    /// it to tell passwords apart must be the same on every node.
+    pub(crate) fn new(whose: &str, text: &PasswordText) -> Self {
+        let salt = Sha256::digest(whose).first_chunk().copied().unwrap_or_default();
+        Self { salt, kept: Mutex::new(Kept::Text(text.sha256_hex())) }
     }
 
-    /// Whether this is the password. It takes milliseconds of processor time, and 7 MiB.
+    /// Whether this is the SHA-256 of the password. It takes milliseconds of processor time, and
+    /// 7 MiB.
     fn is(&self, offered: &PasswordText) -> Result<bool, argon2::Error> {
         let offered = digest(offered, &self.salt)?;
         Ok(self.digest()?.ct_eq(&offered).into())
@@ -91,12 +103,12 @@ impl Passwords {
         SystemEntropy::new().fill(&mut bytes)?;
         let text = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         Ok(Self {
-            nobodys: Arc::new(Password::new(text.into())?),
+            nobodys: Arc::new(Password::new("", &text.into())),
             room: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
 
-    /// Whether `offered` is this password; never for an account that has none.
+    /// Whether `offered` is the SHA-256 of this password; never for an account that has none.
     ///
     /// # Errors
     ///
@@ -112,6 +124,17 @@ impl Passwords {
         };
         let is_right = self.work(move || password.is(&offered)).await?;
         Ok(is_right && is_somebodys)
+    }
+
+    /// Which password this is: something that changes with it, and tells nothing about it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotChecked`]: nobody can say now.
+    pub(crate) async fn mark(&self, password: &Arc<Password>) -> Result<[u8; 16], NotChecked> {
+        let password = Arc::clone(password);
+        let digest = self.work(move || password.digest()).await?;
+        Ok(Sha256::digest(digest).first_chunk().copied().unwrap_or_default())
     }
 
     /// Digests these passwords one after the other, so that whoever signs in first need not wait
@@ -138,7 +161,8 @@ impl Passwords {
 }
 
 /// A password could not be checked.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the password cannot be checked now")]
 pub(crate) struct NotChecked;
 
 fn digest(text: &PasswordText, salt: &[u8]) -> Result<[u8; DIGEST_LENGTH], argon2::Error> {

@@ -40,12 +40,12 @@ pub(crate) async fn list(
     };
     let mut accounts = Vec::new();
     for entry in host.accounts.all().filter(|entry| sees_all || entry.account.id == *me) {
-        let account = &entry.account;
+        let account = host.accounts.present(entry);
         let state = host.tokens.owner_state(&account.id).await.map_err(|_| unavailable())?;
         accounts.push(Person {
             id: account.id.to_string(),
             username: account.username.clone(),
-            name: account.name.clone(),
+            name: account.name,
             administrator: is_administrator(&host, entry).await?,
             state: state.standing,
         });

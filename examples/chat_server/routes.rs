@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::messages::Message;
-use crate::{Host, page, people, sign_in, stream, websocket};
+use crate::{Host, page, people, rocketchat, sign_in, stream, websocket};
 
 /// Everything, with what each route needs.
 pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
@@ -33,6 +33,8 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .get("/messages", Need::Scope(ReadWrite::Read), read)
         .post("/messages", Need::Scope(ReadWrite::Write), say)
         .get("/messages/stream", Need::Scope(ReadWrite::Read), stream::stream)
+        // It reads headers of its own.
+        .post("/api/v1/users.update", Need::Public, rocketchat::update)
         .get("/api/v4/websocket", Need::Public, websocket::connect);
     let routes = own.with_state(host).merge(native.routes());
     let mut declared = routes.declared();

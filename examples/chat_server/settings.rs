@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use keyfob::core::factor_policy::{FactorPolicy, method};
 use serde::Deserialize;
 
 /// How the server behaves.
@@ -76,6 +78,27 @@ enum OnDeactivation {
 }
 
 impl Settings {
+    /// What Rocket.Chat's face asks for.
+    pub(crate) fn rocketchat_factors(&self) -> FactorPolicy {
+        let settings = &self.rocketchat;
+        let mut policy = FactorPolicy::rocketchat();
+        if !settings.two_factor_enabled {
+            policy.asked_for.clear();
+        }
+        if !settings.password_fallback {
+            policy = policy.without(method::PASSWORD);
+        }
+        policy.remember_for = Some(TimeDelta::seconds(settings.remember_for_seconds.into()));
+        policy
+    }
+
+    /// How long its mailed codes live, and how many wrong answers they take.
+    pub(crate) fn rocketchat_codes(&self) -> (TimeDelta, u32) {
+        let settings = &self.rocketchat;
+        (TimeDelta::seconds(settings.email_code_seconds.into()), settings.max_email_attempts)
+    }
+
+    /// How long another process may go by what was before a change of this one.
     pub(crate) fn revocation_bound(&self) -> Duration {
         Duration::from_millis(self.revocation_bound_ms.into())
     }
@@ -94,6 +117,10 @@ impl Settings {
         let zitadel = &self.zitadel;
         within("zitadel.max_limit", zitadel.max_limit, 1, LARGEST_PAGE)?;
         within("zitadel.default_limit", zitadel.default_limit, 1, zitadel.max_limit)?;
+        let rocketchat = &self.rocketchat;
+        let code_seconds = rocketchat.email_code_seconds;
+        within("rocketchat.email_code_seconds", code_seconds, 1, LONGEST_CODE_SECONDS)?;
+        within("rocketchat.max_email_attempts", rocketchat.max_email_attempts, 1, u32::MAX)?;
         // Below, nodes would ask the store all the time; above, revoking would be no promise.
         within("revocation_bound_ms", self.revocation_bound_ms, 200, 30_000)
     }
@@ -151,6 +178,9 @@ impl Default for AwxSettings {
         }
     }
 }
+
+/// A day: nobody waits longer for a mail.
+const LONGEST_CODE_SECONDS: u32 = 24 * 60 * 60;
 
 /// No store reads larger pages.
 const LARGEST_PAGE: u32 = keyfob::ports::store::Query::LARGEST_PAGE;

@@ -10,8 +10,11 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use keyfob::core::owner::OwnerStanding;
 use keyfob::http::{ClientAddress, Problem};
+use keyfob::ports::two_factor::Answer;
 use keyfob::service::error::IssueFailure;
-use keyfob::{Actor, By, Grant, IssueError, IssueRequest, Kind, OwnerId, TokenName};
+use keyfob::service::two_factor::Ask;
+use keyfob::service::two_factor::error::StepUpError;
+use keyfob::{Actor, By, Grant, IssueError, IssueRequest, Kind, Operation, OwnerId, TokenName};
 use serde::{Deserialize, Serialize};
 
 use crate::Host;
@@ -25,9 +28,9 @@ use crate::people::unavailable;
 pub(crate) struct Credentials {
     username: String,
     password: PasswordText,
-    /// Of the second factor. Accounts that have one cannot sign in yet.
-    #[serde(default, rename = "code")]
-    _code: Option<PasswordText>,
+    /// Of the second factor, for accounts that have one.
+    #[serde(default)]
+    code: Option<PasswordText>,
 }
 
 /// A session, told once.
@@ -43,7 +46,7 @@ pub(crate) async fn sign_in(
     credentials: Result<Json<Credentials>, JsonRejection>,
 ) -> Result<Response, Response> {
     // What was sent may be a password in the wrong place, so it is not quoted.
-    let Json(Credentials { username, password, .. }) = credentials.map_err(|rejection| {
+    let Json(Credentials { username, password, code }) = credentials.map_err(|rejection| {
         let detail = "this takes JSON with the texts username and password";
         Problem::new(rejection.status(), "invalid_body", detail).into_response()
     })?;
@@ -54,8 +57,11 @@ pub(crate) async fn sign_in(
     );
     let attempt = host.attempts.begin(subject, Some(peer)).await.map_err(too_many)?;
     let own = entry.and_then(|entry| entry.password.as_ref());
-    let is_right =
-        host.passwords.check(own, password).await.map_err(|_| unavailable().into_response())?;
+    let is_right = host
+        .passwords
+        .check(own, password.sha256_hex())
+        .await
+        .map_err(|_| unavailable().into_response())?;
     let Some(entry) = entry.filter(|_| is_right) else {
         return Err(refused());
     };
@@ -69,9 +75,22 @@ pub(crate) async fn sign_in(
         attempt.failed_with_the_right_password();
         return Err(refused());
     }
-    attempt.succeeded();
-    if entry.has_two_factor {
-        return Err(second_factor());
+    let code = code.as_ref().map(|code| Answer::new(code.expose_secret()));
+    let mut ask = Ask::of(id, Operation::SignIn, SIGN_IN);
+    if let Some(code) = &code {
+        ask = ask.answered(code);
+    }
+    match host.factors.native.demand(&ask).await {
+        Ok(_proof) => attempt.succeeded(),
+        Err(error) => {
+            match &error {
+                StepUpError::Wrong(_) | StepUpError::Locked { .. } => {
+                    attempt.failed_with_the_right_password();
+                }
+                _ => attempt.succeeded(),
+            }
+            return Err(second_factor(&error, host.tokens.now()));
+        }
     }
     session(&host, id.clone()).await
 }
@@ -102,15 +121,50 @@ fn refused() -> Response {
     let mut response =
         Problem::new(StatusCode::UNAUTHORIZED, "wrong_credentials", detail).into_response();
     // A 401 names what would be accepted instead (RFC 9110, section 15.5.2).
-    let challenge = HeaderValue::from_static(r#"Bearer realm="chat""#);
-    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
     response
 }
 
-fn second_factor() -> Response {
-    let detail = "this account has a second factor, which this server cannot check yet";
-    let code = "second_factor_unavailable";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).into_response()
+/// What to answer where a second factor is due, and was not given.
+fn second_factor(error: &StepUpError, now: DateTime<Utc>) -> Response {
+    let (status, detail) = match error {
+        StepUpError::Required(question) => match &question.sent {
+            Some(sent) => (StatusCode::UNAUTHORIZED, format!("enter the code sent to {}", sent.to)),
+            None => (StatusCode::UNAUTHORIZED, "enter a code of your authenticator".to_owned()),
+        },
+        StepUpError::Wrong(_) => (StatusCode::UNAUTHORIZED, "the code is wrong".to_owned()),
+        StepUpError::Locked { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "there were too many wrong codes".to_owned())
+        }
+        StepUpError::TooManySent(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "there were too many mails; try again later".to_owned())
+        }
+        StepUpError::NothingEnrolled => {
+            (StatusCode::FORBIDDEN, "this takes a second factor".to_owned())
+        }
+        StepUpError::Presenter(_) | StepUpError::Unavailable(_) => {
+            return unavailable().into_response();
+        }
+    };
+    let mut problem = Problem::new(status, error.code(), detail).about(Some("code"));
+    if let Some(question) = error.question() {
+        problem = problem.with("method", question.method);
+    }
+    let mut response = problem.into_response();
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let seconds = match error {
+            StepUpError::Locked { until: Some(until), .. } => {
+                until.signed_duration_since(now).num_seconds().saturating_add(1)
+            }
+            _ => LONGEST_WAIT,
+        };
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 fn too_many(TooMany { retry_in }: TooMany) -> Response {
@@ -122,6 +176,14 @@ fn too_many(TooMany { retry_in }: TooMany) -> Response {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
+
+/// Signing in has no parameters, on any face: a code that was mailed for one is good on another.
+pub(crate) const SIGN_IN: &[u8] = b"";
+
+const CHALLENGE: &str = r#"Bearer realm="chat""#;
+
+/// For mail, and for those whom only an administrator helps: the time in which five mails are sent.
+const LONGEST_WAIT: i64 = 300;
 
 /// Longer names than that share a count with those that begin like them.
 const LONGEST_COUNTED_NAME: usize = 64;

@@ -4,10 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keyfob::os::SystemEntropy;
+use keyfob::ports::factors::FactorStore;
 use keyfob::ports::store::{Filter, Query};
+use keyfob::service::two_factor::Vault;
 use keyfob::store::memory::MemoryStore;
 use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
+use keyfob::two_factor::AeadSealer;
 use keyfob::{
     Builder, Format, Keyring, Kind, ReadWrite, RealmId, Rules, StoreError, TokenStore, Tokens,
 };
@@ -55,7 +59,14 @@ impl Place {
     }
 }
 
-/// The service over a store, with the keys of a file or with fresh ones.
+/// The service over a store, and what second factors keep there.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) tokens: Tokens<ReadWrite>,
+    pub(crate) vault: Vault,
+}
+
+/// Opens a store, with the keys of a file or with fresh ones.
 ///
 /// A start that fails leaves neither a key nor a store behind that was not there before.
 ///
@@ -66,14 +77,14 @@ pub(crate) async fn open(
     place: &Place,
     key_file: Option<&Path>,
     bound: Duration,
-) -> Result<Tokens<ReadWrite>, String> {
-    let builder = match place {
+) -> Result<Opened, String> {
+    match place {
         Place::Memory => {
             let keyring = match key_file {
                 Some(file) => keys::read_or_make(file)?.0,
                 None => keys::fresh()?,
             };
-            Builder::system(MemoryStore::default(), rules(keyring)?)
+            over(MemoryStore::default(), keyring, bound)
         }
         Place::Sqlite(path) => {
             let key_file = key_file.map_or_else(|| beside(path), Path::to_owned);
@@ -85,7 +96,7 @@ pub(crate) async fn open(
                 let _ = fs::remove_file(&key_file);
                 remove_store(path);
             }
-            Builder::system(opened?, rules(keyring)?)
+            over(opened?, keyring, bound)
         }
         Place::Postgres(options) => {
             let key_file = key_file
@@ -95,10 +106,20 @@ pub(crate) async fn open(
             if opened.is_err() && is_new {
                 let _ = fs::remove_file(key_file);
             }
-            Builder::system(opened?, rules(keyring)?)
+            over(opened?, keyring, bound)
         }
-    };
-    Ok(builder.bound(bound).build())
+    }
+}
+
+fn over<S: TokenStore + FactorStore + Clone>(
+    store: S,
+    keyring: Keyring,
+    bound: Duration,
+) -> Result<Opened, String> {
+    let sealer = AeadSealer::new(&keyring, SystemEntropy::new()).ok_or("there is no key")?;
+    let vault = Vault::new(store.clone(), sealer, store.realm().clone());
+    let tokens = Builder::system(store, rules(keyring)?).bound(bound).build();
+    Ok(Opened { tokens, vault })
 }
 
 async fn open_sqlite(path: &Path, keyring: &Keyring) -> Result<SqliteStore, String> {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::core::error::{PublicRefusal, Refusal};
 use crate::core::id::{InvalidName, ScopeName, TokenId};
@@ -179,6 +180,18 @@ pub struct Problem {
     field: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<TokenId>,
+    #[serde(flatten)]
+    members: Members,
+}
+
+/// Members of the host's own, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Members(Vec<(&'static str, Value)>);
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 impl Problem {
@@ -197,6 +210,7 @@ impl Problem {
             code,
             field: None,
             id: None,
+            members: Members::default(),
         }
     }
 
@@ -211,6 +225,13 @@ impl Problem {
     #[must_use]
     pub const fn naming(mut self, id: TokenId) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// The same problem, with an extension member (RFC 9457, section 3.2) that no other one has.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.members.0.push((name, value.into()));
         self
     }
 

@@ -22,3 +22,15 @@ pub use self::password::Password;
 pub use self::sealer::AeadSealer;
 pub use self::seed::TotpSeed;
 pub use self::totp::{Totp, Window};
+
+/// What became of a factor that a host brings at each start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it is given, or there, or another one is")]
+pub enum Imported {
+    /// The store knew of none: the owner has it now.
+    Given,
+    /// The owner has it, since an earlier start.
+    AsKnown,
+    /// The store knows better: the owner has changed it since, or it was taken away.
+    Differs,
+}

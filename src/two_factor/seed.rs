@@ -4,6 +4,7 @@ use std::fmt;
 
 use data_encoding::{BASE32_NOPAD, BASE64};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::otp::{Algorithm, Digits, hotp};
@@ -64,6 +65,11 @@ impl Seed {
         let mut bytes = Zeroizing::new(vec![0; length]);
         entropy.fill(&mut bytes)?;
         Ok(Self { bytes, form })
+    }
+
+    /// Whether both are the same, in a time that tells nothing about where they differ.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        bool::from(self.bytes.as_slice().ct_eq(&other.bytes)) && self.form == other.form
     }
 
     pub(super) fn code(&self, step: u64) -> u32 {

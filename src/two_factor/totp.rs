@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Imported;
 use super::otp::{Algorithm, Digits, find_step, step};
 use super::otpauth::OtpAuth;
 use super::seed::{Seed, TotpSeed};
@@ -220,21 +221,26 @@ impl Totp {
     }
 
     /// Gives an owner this seed, if it has never had one from here: for hosts that bring seeds from
-    /// elsewhere at each start. Returns whether it was given now.
+    /// elsewhere at each start.
     ///
     /// # Errors
     ///
     /// [`FactorError::Unavailable`]; repeat it.
-    pub async fn import(&self, owner: &OwnerId, seed: TotpSeed) -> Result<bool, FactorError> {
-        let imported = self.vault.load::<()>(owner, IMPORTED).await?;
-        if imported.value.is_some() {
-            return Ok(false);
+    pub async fn import(&self, owner: &OwnerId, seed: TotpSeed) -> Result<Imported, FactorError> {
+        let imported = self.vault.load::<()>(owner, IMPORTED).await?.value.is_some();
+        if let Some(own) = self.vault.load::<Enrolled>(owner, method::TOTP).await?.value {
+            let same = own.seed.is(&seed.0);
+            return Ok(if same { Imported::AsKnown } else { Imported::Differs });
+        }
+        if imported {
+            return Ok(Imported::Differs);
         }
         let enrolled = self.draw_enrolment(seed.0, 0)?;
         let given = self.vault.save(owner, method::TOTP, 0, &enrolled).await?;
         // Written afterwards: whoever is killed in between begins anew and finds the factor there.
         self.vault.save(owner, IMPORTED, 0, &()).await?;
-        Ok(given)
+        // Another process may have brought it at the same time.
+        Ok(if given { Imported::Given } else { Imported::AsKnown })
     }
 
     fn draw_enrolment(&self, seed: Seed, drift: i8) -> Result<Enrolled, FactorError> {

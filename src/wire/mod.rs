@@ -3,3 +3,6 @@
 #[cfg(feature = "native")]
 #[cfg_attr(docsrs, doc(cfg(feature = "native")))]
 pub mod native;
+#[cfg(feature = "rocketchat")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rocketchat")))]
+pub mod rocketchat;

@@ -18,7 +18,7 @@ use keyfob::store::memory::MemoryStore;
 use keyfob::testing::{ManualClock, RecordingSink, SeededRandomness, block_on, sample};
 use keyfob::two_factor::otp::{hotp, step};
 use keyfob::two_factor::{
-    AeadSealer, Algorithm, BackupCodes, Digits, EmailCode, Password, Totp, TotpSeed,
+    AeadSealer, Algorithm, BackupCodes, Digits, EmailCode, Imported, Password, Totp, TotpSeed,
 };
 use keyfob::{
     Access, Actor, Builder, By, EventKind, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
@@ -82,12 +82,12 @@ impl Scene {
 
     pub(crate) fn with_totp(self, owner: &OwnerId) -> Self {
         let seed = TotpSeed::from_base32(SEED).unwrap();
-        assert!(block_on(self.totp.import(owner, seed)).unwrap());
+        assert_eq!(block_on(self.totp.import(owner, seed)).unwrap(), Imported::Given);
         self
     }
 
     pub(crate) fn with_email(self, owner: &OwnerId) -> Self {
-        assert!(block_on(self.email.import(owner)).unwrap());
+        assert_eq!(block_on(self.email.import(owner)).unwrap(), Imported::Given);
         self
     }
 

@@ -10,6 +10,7 @@ use crate::ports::two_factor::{FactorError, TwoFactorVerifier as _};
 use crate::service::By;
 use crate::service::two_factor::error::FactorChangeError;
 use crate::service::two_factor::{FactorsChanged, TwoFactor, contended};
+use crate::two_factor::Imported;
 
 impl EmailCode {
     /// Enables mailed codes for an owner with a verified address. The proof is for
@@ -62,19 +63,22 @@ impl EmailCode {
     }
 
     /// Enables mailed codes for an owner that has never had them from here, for hosts that say at
-    /// each start who has them. Returns whether it did now.
+    /// each start who has them.
     ///
     /// # Errors
     ///
     /// [`FactorError::Unavailable`]; repeat it.
-    pub async fn import(&self, owner: &OwnerId) -> Result<bool, FactorError> {
+    pub async fn import(&self, owner: &OwnerId) -> Result<Imported, FactorError> {
+        if self.vault.load::<Enabled>(owner, method::EMAIL).await?.value.is_some() {
+            return Ok(Imported::AsKnown);
+        }
         if self.vault.load::<()>(owner, IMPORTED).await?.value.is_some() {
-            return Ok(false);
+            return Ok(Imported::Differs);
         }
         let given = self.vault.save(owner, method::EMAIL, 0, &self.draw_enrolment()?).await?;
         // Written afterwards: whoever is killed in between begins anew and finds the factor there.
         self.vault.save(owner, IMPORTED, 0, &()).await?;
-        Ok(given)
+        Ok(if given { Imported::Given } else { Imported::AsKnown })
     }
 
     fn draw_enrolment(&self) -> Result<Enabled, FactorError> {
