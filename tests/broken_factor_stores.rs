@@ -19,7 +19,7 @@ use keyfob::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservatio
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::laws::{FACTOR_LAWS, FactorHarness};
 use keyfob::testing::{block_on, sample};
-use keyfob::{OwnerId, RealmId, StoreError};
+use keyfob::{Event, OwnerId, RealmId, StoreError};
 
 #[derive(Debug)]
 struct Broken {
@@ -204,6 +204,17 @@ impl FactorStore for Broken {
             *self.notes().removals.entry(key(owner, method)).or_default() += 1;
         }
         Ok(set)
+    }
+
+    async fn change_factor(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+        expects: u64,
+        sealed: Option<&[u8]>,
+        _event: &Event,
+    ) -> Result<bool, StoreError> {
+        self.set_factor(owner, method, expects, sealed).await
     }
 
     async fn reserve_attempt(

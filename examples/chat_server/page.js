@@ -20,6 +20,7 @@ class Problem extends Error {
     this.status = status;
     this.code = problem.code;
     this.field = problem.field;
+    this.method = problem.method;
   }
 }
 
@@ -79,11 +80,19 @@ async function attempt(action, form) {
 $("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const form = event.target;
-  const { username, password } = Object.fromEntries(new FormData(form));
+  // The code is among them once one was asked for.
+  const credentials = Object.fromEntries(new FormData(form));
   attempt(async () => {
-    session = (await call("POST", "/login", { username, password })).token;
+    try {
+      session = (await call("POST", "/login", credentials)).token;
+    } catch (error) {
+      if (error.code !== "second_factor_required") throw error;
+      askForCode(error);
+      return;
+    }
     await loadAccounts();
     form.reset();
+    forgetCode();
     $("sign-in").hidden = true;
     $("signed-in").hidden = false;
     document.body.classList.add("wide");
@@ -92,14 +101,38 @@ $("sign-in-form").addEventListener("submit", (event) => {
     $("owner").hidden = !me.administrator;
     await loadTokens();
     $("new").querySelector("summary").focus();
-  }).then((done) => {
-    if (!done) {
-      session = null;
-      form.elements.password.value = "";
-      form.elements.password.focus();
-    }
+  }, form).then((done) => {
+    if (done) return;
+    session = null;
+    const { code, password } = form.elements;
+    // Whoever got as far as the code had the right password.
+    const again = code.disabled ? password : code;
+    again.value = "";
+    again.focus();
   });
 });
+
+function askForCode({ message, method }) {
+  $("code").hidden = false;
+  $("code-about").textContent = method === "email" ? "Code from the mail" : "Code of your authenticator";
+  const { code } = $("sign-in-form").elements;
+  code.disabled = false;
+  code.required = true;
+  code.focus();
+  say(sentence(message));
+}
+
+function forgetCode() {
+  $("code").hidden = true;
+  const { code } = $("sign-in-form").elements;
+  code.value = "";
+  code.disabled = true;
+}
+
+// Somebody else signs in without a code, until one is asked for.
+for (const name of ["username", "password"]) {
+  $("sign-in-form").elements[name].addEventListener("input", forgetCode);
+}
 
 $("sign-out").addEventListener("click", () => {
   attempt(async () => {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::store::StoreError;
+use crate::core::event::Event;
 use crate::core::id::OwnerId;
 
 /// Keeps what second factors must remember, keyed by the owner's canonical id.
@@ -19,7 +20,8 @@ use crate::core::id::OwnerId;
 ///
 /// A handle is bound to one realm, like those of a [`TokenStore`](super::store::TokenStore); what
 /// another realm keeps is not there. Methods, counters and marks are the same only if all their
-/// bytes are. Nothing is forgotten but by [`set_factor`](FactorStore::set_factor) and
+/// bytes are. Nothing is forgotten but by [`set_factor`](FactorStore::set_factor),
+/// [`change_factor`](FactorStore::change_factor) and
 /// [`clear_attempts`](FactorStore::clear_attempts). Each "must" here is a law in
 /// `keyfob::testing`, and `keyfob::factor_store_laws!` makes a test of each for any store.
 #[async_trait]
@@ -56,6 +58,25 @@ pub trait FactorStore: fmt::Debug + Send + Sync + 'static {
         method: &str,
         expects: u64,
         sealed: Option<&[u8]>,
+    ) -> Result<bool, StoreError>;
+
+    /// [`set_factor`](FactorStore::set_factor) for a change that somebody asked for: the event that
+    /// tells of it is appended to those of the store's tokens.
+    ///
+    /// Must do both in one step, or neither: where the version is another one, nothing is told. An
+    /// event is appended too where there was nothing to remove. It begins no epoch, since nothing
+    /// that a token may do has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn change_factor(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+        expects: u64,
+        sealed: Option<&[u8]>,
+        event: &Event,
     ) -> Result<bool, StoreError>;
 
     /// Counts an attempt before it is compared, unless a limit is reached already.

@@ -59,12 +59,13 @@ impl BackupCodes {
             .collect();
         let codes = codes.map_err(FactorError::unavailable)?;
         let digests = codes.iter().map(|code| digest(enrolment, code.expose_secret())).collect();
-        let before = self.vault.load::<Kept>(owner, method::BACKUP_CODE).await?;
+        let before = self.vault.load::<Kept>(owner, NAME).await?;
         let kept = Kept { enrolment, digests };
-        if !self.vault.save(owner, method::BACKUP_CODE, before.version, &kept).await? {
+        let (event, version) = (entitled.event(EventKind::FactorEnabled, NAME), before.version);
+        if !self.vault.change(owner, NAME, version, &kept, &event).await? {
             return Err(contended().into());
         }
-        Ok(two_factor.changed(entitled, EventKind::FactorEnabled, method::BACKUP_CODE, codes))
+        Ok(two_factor.changed(entitled, &event, codes))
     }
 
     /// How many of an owner's codes are left.
@@ -73,7 +74,7 @@ impl BackupCodes {
     ///
     /// [`FactorError::Unavailable`].
     pub async fn remaining(&self, owner: &OwnerId) -> Result<usize, FactorError> {
-        let kept = self.vault.load::<Kept>(owner, method::BACKUP_CODE).await?;
+        let kept = self.vault.load::<Kept>(owner, NAME).await?;
         Ok(kept.value.map_or(0, |kept| kept.digests.len()))
     }
 }
@@ -81,7 +82,7 @@ impl BackupCodes {
 #[async_trait]
 impl TwoFactorVerifier for BackupCodes {
     fn method(&self) -> &'static str {
-        method::BACKUP_CODE
+        NAME
     }
 
     fn resembles(&self, answer: &Answer) -> bool {
@@ -90,7 +91,7 @@ impl TwoFactorVerifier for BackupCodes {
     }
 
     async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, FactorError> {
-        let kept = self.vault.load::<Kept>(owner, method::BACKUP_CODE).await?;
+        let kept = self.vault.load::<Kept>(owner, NAME).await?;
         // Those who have used all of them have none.
         let kept = kept.value.filter(|kept| !kept.digests.is_empty());
         Ok(kept.map(|kept| Enrolment(kept.enrolment)))
@@ -111,7 +112,7 @@ impl TwoFactorVerifier for BackupCodes {
         }
         let owner = challenge.owner();
         for _ in 0..TRIES {
-            let kept = self.vault.load::<Kept>(owner, method::BACKUP_CODE).await?;
+            let kept = self.vault.load::<Kept>(owner, NAME).await?;
             let Kept { enrolment, mut digests } = kept.value.ok_or(FactorError::NotEnrolled)?;
             let given = Digest::from_bytes(digest(enrolment, answer.expose_secret()));
             let before = digests.len();
@@ -121,7 +122,7 @@ impl TwoFactorVerifier for BackupCodes {
                 return Err(FactorError::Wrong);
             }
             let left = Kept { enrolment, digests };
-            if self.vault.save(owner, method::BACKUP_CODE, kept.version, &left).await? {
+            if self.vault.save(owner, NAME, kept.version, &left).await? {
                 return Ok(());
             }
         }
@@ -129,7 +130,7 @@ impl TwoFactorVerifier for BackupCodes {
     }
 
     async fn forget(&self, owner: &OwnerId) -> Result<(), FactorError> {
-        self.vault.clear(owner, method::BACKUP_CODE).await
+        self.vault.clear(owner, NAME).await
     }
 }
 
@@ -156,6 +157,8 @@ impl fmt::Debug for BackupCode {
         f.write_str("BackupCode(hidden)")
     }
 }
+
+const NAME: &str = method::BACKUP_CODE;
 
 #[derive(Serialize, Deserialize)]
 struct Kept {

@@ -20,7 +20,7 @@ use crate::ports::entropy::Entropy;
 use crate::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
 use crate::service::By;
 use crate::service::two_factor::error::FactorChangeError;
-use crate::service::two_factor::{FactorsChanged, TwoFactor, Vault};
+use crate::service::two_factor::{FactorsChanged, TwoFactor, Vault, contended};
 
 /// Which time steps' codes are taken, of 30 seconds each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +158,7 @@ impl Totp {
         if self.vault.save(owner, PENDING, before.version, &pending).await? {
             Ok(shown)
         } else {
-            Err(crate::service::two_factor::contended().into())
+            Err(contended().into())
         }
     }
 
@@ -189,14 +189,15 @@ impl Totp {
         let step = step.ok_or(FactorChangeError::WrongCode)?;
         let enrolled = self.draw_enrolment(seed, self.window.drift(now, step))?;
         let mark = enrolled.mark();
-        let before = self.vault.load::<Enrolled>(owner, method::TOTP).await?;
+        let before = self.vault.load::<Enrolled>(owner, NAME).await?;
         // The step first: whoever sees the new seed must not see its code unused.
         self.vault.store().raise_mark(owner, &mark, step).await?;
         let taken = self.vault.remove(owner, PENDING, pending.version).await?;
-        if !taken || !self.vault.save(owner, method::TOTP, before.version, &enrolled).await? {
-            return Err(crate::service::two_factor::contended().into());
+        let (event, version) = (entitled.event(EventKind::FactorEnabled, NAME), before.version);
+        if !taken || !self.vault.change(owner, NAME, version, &enrolled, &event).await? {
+            return Err(contended().into());
         }
-        Ok(two_factor.changed(entitled, EventKind::FactorEnabled, method::TOTP, ()))
+        Ok(two_factor.changed(entitled, &event, ()))
     }
 
     /// Takes the factor from an owner. The proof is for
@@ -213,11 +214,12 @@ impl Totp {
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
         let entitled = two_factor.entitle(owner, proof, "disable totp", by).await?;
-        if self.enrolment(owner).await?.is_none() {
+        self.vault.clear(owner, PENDING).await?;
+        let event = entitled.event(EventKind::FactorDisabled, NAME);
+        if !self.vault.take_away(owner, NAME, &event).await? {
             return Err(FactorChangeError::NotEnabled);
         }
-        self.forget(owner).await?;
-        Ok(two_factor.changed(entitled, EventKind::FactorDisabled, method::TOTP, ()))
+        Ok(two_factor.changed(entitled, &event, ()))
     }
 
     /// Gives an owner this seed, if it has never had one from here: for hosts that bring seeds from
@@ -228,7 +230,7 @@ impl Totp {
     /// [`FactorError::Unavailable`]; repeat it.
     pub async fn import(&self, owner: &OwnerId, seed: TotpSeed) -> Result<Imported, FactorError> {
         let imported = self.vault.load::<()>(owner, IMPORTED).await?.value.is_some();
-        if let Some(own) = self.vault.load::<Enrolled>(owner, method::TOTP).await?.value {
+        if let Some(own) = self.vault.load::<Enrolled>(owner, NAME).await?.value {
             let same = own.seed.is(&seed.0);
             return Ok(if same { Imported::AsKnown } else { Imported::Differs });
         }
@@ -236,7 +238,7 @@ impl Totp {
             return Ok(Imported::Differs);
         }
         let enrolled = self.draw_enrolment(seed.0, 0)?;
-        let given = self.vault.save(owner, method::TOTP, 0, &enrolled).await?;
+        let given = self.vault.save(owner, NAME, 0, &enrolled).await?;
         // Written afterwards: whoever is killed in between begins anew and finds the factor there.
         self.vault.save(owner, IMPORTED, 0, &()).await?;
         // Another process may have brought it at the same time.
@@ -253,7 +255,7 @@ impl Totp {
 #[async_trait]
 impl TwoFactorVerifier for Totp {
     fn method(&self) -> &'static str {
-        method::TOTP
+        NAME
     }
 
     fn resembles(&self, answer: &Answer) -> bool {
@@ -262,7 +264,7 @@ impl TwoFactorVerifier for Totp {
     }
 
     async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, FactorError> {
-        let kept = self.vault.load::<Enrolled>(owner, method::TOTP).await?;
+        let kept = self.vault.load::<Enrolled>(owner, NAME).await?;
         Ok(kept.value.map(|enrolled| Enrolment(enrolled.enrolment)))
     }
 
@@ -277,7 +279,7 @@ impl TwoFactorVerifier for Totp {
         now: DateTime<Utc>,
     ) -> Result<(), FactorError> {
         let owner = challenge.owner();
-        let kept = self.vault.load::<Enrolled>(owner, method::TOTP).await?;
+        let kept = self.vault.load::<Enrolled>(owner, NAME).await?;
         let enrolled = kept.value.ok_or(FactorError::NotEnrolled)?;
         let digits = enrolled.seed.form.1;
         let code = digits.parse(answer.expose_secret()).ok_or(FactorError::Wrong)?;
@@ -293,14 +295,14 @@ impl TwoFactorVerifier for Totp {
         if drift != enrolled.drift || !kept.is_current {
             // To its owner's comfort: when it cannot be written now, the next answer will show it.
             let enrolled = Enrolled { drift, ..enrolled };
-            let _ = self.vault.save(owner, method::TOTP, kept.version, &enrolled).await;
+            let _ = self.vault.save(owner, NAME, kept.version, &enrolled).await;
         }
         Ok(())
     }
 
     async fn forget(&self, owner: &OwnerId) -> Result<(), FactorError> {
         self.vault.clear(owner, PENDING).await?;
-        self.vault.clear(owner, method::TOTP).await
+        self.vault.clear(owner, NAME).await
     }
 }
 
@@ -331,6 +333,8 @@ struct Pending {
     seed: Seed,
     expires_at: i64,
 }
+
+const NAME: &str = method::TOTP;
 
 const PENDING: &str = "totp.pending";
 

@@ -17,6 +17,9 @@ mod chat_server;
 #[expect(dead_code, reason = "other targets use more of it")]
 #[path = "../common/cluster.rs"]
 mod cluster;
+#[expect(dead_code, reason = "other targets use more of it")]
+#[path = "../common/factors.rs"]
+mod factors;
 mod nodes;
 mod outage;
 mod starts;

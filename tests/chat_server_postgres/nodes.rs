@@ -4,6 +4,7 @@ use std::thread;
 
 use super::chat_server::{BOB, PASSWORD, Server};
 use super::cluster::Cluster;
+use super::factors::accepted_of_64;
 use super::{NamedTest, Nodes, made, status};
 
 pub(crate) const TRIALS: &[NamedTest] = &[
@@ -13,6 +14,11 @@ pub(crate) const TRIALS: &[NamedTest] = &[
     // Whoever drops a server kills it.
     ("a_process_that_is_killed_loses_nothing", |cluster| outlives(cluster, "killed", drop)),
     ("two_nodes_on_one_database_are_one_server", two_nodes_are_one_server),
+    ("of_64_sign_ins_at_once_with_one_code_on_two_nodes_one_succeeds", |cluster| {
+        let nodes = Nodes::new("codes", cluster);
+        let (one, other) = (nodes.start("one_code", "warn"), nodes.start("other_code", "warn"));
+        assert_eq!(accepted_of_64(&[&one, &other]), 1);
+    }),
 ];
 
 fn outlives(cluster: &Cluster, name: &str, end: fn(Server)) {

@@ -152,6 +152,18 @@ impl<W: Way> FactorStore for Detour<W> {
         self.by("set_factor", self.store.set_factor(owner, method, expects, sealed)).await
     }
 
+    async fn change_factor(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+        expects: u64,
+        sealed: Option<&[u8]>,
+        event: &Event,
+    ) -> Result<bool, StoreError> {
+        let change = self.store.change_factor(owner, method, expects, sealed, event);
+        self.by("change_factor", change).await
+    }
+
     async fn reserve_attempt(
         &self,
         owner: &OwnerId,

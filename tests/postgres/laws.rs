@@ -6,6 +6,7 @@ use keyfob::testing::laws::{FACTOR_LAWS, FactorHarness, Harness, LAWS};
 use keyfob::testing::sample;
 use libtest_mimic::Trial;
 
+use super::factor_events::go_together;
 use super::{RUNTIME, SERVERS, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -30,6 +31,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials
             .push(trial(format!("pooled::{}", law.name), &SERVERS.bouncer, move || check(pooled)));
     }
+    let together = |fresh: fn() -> PostgresOptions| {
+        let store = RUNTIME.block_on(PostgresStore::connect(fresh(), sample::realm())).unwrap();
+        RUNTIME.block_on(go_together(&store));
+    };
+    let name = "changes_of_factors_and_their_events_go_together";
+    trials.push(trial(format!("direct::{name}"), &SERVERS.programs, move || together(direct)));
+    trials.push(trial(format!("pooled::{name}"), &SERVERS.bouncer, move || together(pooled)));
     trials
 }
 

@@ -17,6 +17,8 @@
 mod at_rest;
 #[path = "../common/cluster.rs"]
 mod cluster;
+#[path = "../common/factor_events.rs"]
+mod factor_events;
 mod faults;
 mod laws;
 mod load;

@@ -12,6 +12,9 @@ mod bypass;
 mod challenges;
 mod devices;
 mod email;
+mod events;
+#[path = "../common/factor_events.rs"]
+mod factor_events;
 mod manage;
 mod policy;
 mod scene;

@@ -50,6 +50,15 @@ pub(crate) struct Entitled {
     owner: OwnerId,
 }
 
+impl Entitled {
+    /// The event of a change to this method, or to all.
+    pub(crate) fn event(&self, kind: EventKind, method: &str) -> Event {
+        let why = Note::new(method).ok().filter(|why| !why.as_str().is_empty());
+        let event = Event::new(kind, self.actor.clone(), self.now);
+        event.about_owner(self.owner.clone()).because(why)
+    }
+}
+
 impl<S: Scope> TwoFactor<S> {
     /// Takes all factors from an owner, with what is remembered and counted: for those who have
     /// lost them, or are deleted. What the owner enrolled is gone for good.
@@ -75,13 +84,16 @@ impl<S: Scope> TwoFactor<S> {
             (None, By::Host(_)) => self.entitled_caller(owner, by).await?,
             (None, By::Token { .. }) => return Err(FactorChangeError::NotProved),
         };
+        // Told before anything is taken, so that nothing is gone that nobody hears of.
+        let event = entitled.event(EventKind::FactorsReset, "");
+        self.vault.store().change_factor(owner, RESET, 0, None, &event).await?;
         for method in &self.methods {
             method.forget(owner).await?;
         }
         self.vault.clear(owner, devices::RECORD).await?;
         self.vault.clear(owner, challenges::RECORD).await?;
         self.vault.store().clear_attempts(owner, ATTEMPTS).await?;
-        Ok(self.changed(entitled, EventKind::FactorsReset, "", ()))
+        Ok(self.changed(entitled, &event, ()))
     }
 
     /// Takes the proof for a change of this owner's factors.
@@ -123,19 +135,17 @@ impl<S: Scope> TwoFactor<S> {
         Ok(Entitled { now, actor, owner: owner.clone() })
     }
 
-    /// Tells of a change that was made to this method.
+    /// A change that the store has made, with its event.
     pub(crate) fn changed<T>(
         &self,
         entitled: Entitled,
-        kind: EventKind,
-        method: &str,
+        event: &Event,
         value: T,
     ) -> FactorsChanged<T> {
-        let Entitled { now, actor, owner } = entitled;
-        let event = Event::new(kind, actor, now).about_owner(owner.clone());
-        self.tokens
-            .inner
-            .tell(&event.because(Note::new(method).ok().filter(|_| !method.is_empty())));
-        FactorsChanged { owner, value }
+        self.tokens.inner.tell(event);
+        FactorsChanged { owner: entitled.owner, value }
     }
 }
+
+/// No factor is called so: what is told under this name is of all of them.
+const RESET: &str = "reset";

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::core::event::Event;
 use crate::core::id::{OwnerId, RealmId};
 use crate::ports::factors::FactorStore;
 use crate::ports::sealer::SeedSealer;
@@ -70,11 +71,7 @@ impl Vault {
         expects: u64,
         value: &T,
     ) -> Result<bool, FactorError> {
-        // Large enough for every record, so that no part of one is left behind as it grows.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST_RECORD));
-        serde_json::to_writer(&mut *bytes, value).map_err(FactorError::unavailable)?;
-        let sealed = self.sealer.seal(&bytes, &self.context(owner, name));
-        let sealed = sealed.map_err(FactorError::unavailable)?;
+        let sealed = self.sealed(owner, name, value)?;
         Ok(self.store.set_factor(owner, name, expects, Some(&sealed)).await?)
     }
 
@@ -88,6 +85,36 @@ impl Vault {
         Ok(self.store.set_factor(owner, name, expects, None).await?)
     }
 
+    /// [`save`](Self::save) for a change that somebody asked for, with the event that tells of it.
+    pub(crate) async fn change<T: Serialize + Sync>(
+        &self,
+        owner: &OwnerId,
+        name: &str,
+        expects: u64,
+        value: &T,
+        event: &Event,
+    ) -> Result<bool, FactorError> {
+        let sealed = self.sealed(owner, name, value)?;
+        Ok(self.store.change_factor(owner, name, expects, Some(&sealed), event).await?)
+    }
+
+    /// Removes a record, whatever it is, and tells of it; returns whether there was one.
+    pub(crate) async fn take_away(
+        &self,
+        owner: &OwnerId,
+        name: &str,
+        event: &Event,
+    ) -> Result<bool, FactorError> {
+        for _ in 0..TRIES {
+            let Some(record) = self.store.factor(owner, name).await? else { return Ok(false) };
+            let version = record.version;
+            if self.store.change_factor(owner, name, version, None, event).await? {
+                return Ok(true);
+            }
+        }
+        Err(contended())
+    }
+
     /// Removes a record, whatever it is.
     pub(crate) async fn clear(&self, owner: &OwnerId, name: &str) -> Result<(), FactorError> {
         for _ in 0..TRIES {
@@ -98,6 +125,18 @@ impl Vault {
             }
         }
         Err(contended())
+    }
+
+    fn sealed<T: Serialize>(
+        &self,
+        owner: &OwnerId,
+        name: &str,
+        value: &T,
+    ) -> Result<Vec<u8>, FactorError> {
+        // Large enough for every record, so that no part of one is left behind as it grows.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST_RECORD));
+        serde_json::to_writer(&mut *bytes, value).map_err(FactorError::unavailable)?;
+        self.sealer.seal(&bytes, &self.context(owner, name)).map_err(FactorError::unavailable)
     }
 
     fn context(&self, owner: &OwnerId, name: &str) -> Vec<u8> {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::MemoryStore;
+use crate::core::event::Event;
 use crate::core::id::OwnerId;
 use crate::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservation};
 use crate::ports::store::StoreError;
@@ -32,6 +33,21 @@ impl Kept {
     }
 }
 
+impl Factors {
+    fn set(&mut self, key: (OwnerId, String), expects: u64, sealed: Option<&[u8]>) -> bool {
+        let kept = self.kept.entry(key).or_default();
+        let version = if kept.sealed.is_some() { kept.version } else { 0 };
+        if version != expects {
+            return false;
+        }
+        if version > 0 || sealed.is_some() {
+            kept.version = kept.version.saturating_add(1);
+            kept.sealed = sealed.map(<[u8]>::to_vec);
+        }
+        true
+    }
+}
+
 #[async_trait]
 impl FactorStore for MemoryStore {
     async fn factor(
@@ -49,17 +65,23 @@ impl FactorStore for MemoryStore {
         expects: u64,
         sealed: Option<&[u8]>,
     ) -> Result<bool, StoreError> {
+        Ok(self.locked().factors.set(key(owner, method), expects, sealed))
+    }
+
+    async fn change_factor(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+        expects: u64,
+        sealed: Option<&[u8]>,
+        event: &Event,
+    ) -> Result<bool, StoreError> {
         let mut realm = self.locked();
-        let kept = realm.factors.kept.entry(key(owner, method)).or_default();
-        let version = if kept.sealed.is_some() { kept.version } else { 0 };
-        if version != expects {
-            return Ok(false);
+        let is_set = realm.factors.set(key(owner, method), expects, sealed);
+        if is_set {
+            realm.append(event.clone());
         }
-        if version > 0 || sealed.is_some() {
-            kept.version = kept.version.saturating_add(1);
-            kept.sealed = sealed.map(<[u8]>::to_vec);
-        }
-        Ok(true)
+        Ok(is_set)
     }
 
     async fn reserve_attempt(

@@ -295,17 +295,21 @@ impl Realm {
 
     fn advance(&mut self, touched: Touched, event: Event) -> Epoch {
         self.epoch = Epoch(self.epoch.0.saturating_add(1));
-        self.last_event = self.last_event.saturating_add(1);
         if self.changes.len() == REMEMBERED_CHANGES {
             self.changes.pop_front();
         }
         self.changes.push_back((self.epoch, touched, event.at));
+        self.append(event);
+        self.nodes.wake();
+        self.epoch
+    }
+
+    pub(super) fn append(&mut self, event: Event) {
+        self.last_event = self.last_event.saturating_add(1);
         if self.events.len() == REMEMBERED_EVENTS {
             self.events.pop_front();
         }
         self.events.push_back(StoredEvent { sequence: self.last_event, event });
-        self.nodes.wake();
-        self.epoch
     }
 }
 

@@ -11,7 +11,8 @@ use super::ask::Ask;
 use super::line::Line;
 use super::rows::Fields;
 use super::trouble::Trouble;
-use super::write::version;
+use super::write::{only, version, with_event};
+use crate::core::event::Event;
 use crate::core::id::{OwnerId, RealmId};
 use crate::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservation};
 use crate::ports::store::StoreError;
@@ -39,6 +40,27 @@ impl FactorStore for PostgresStore {
         let (to, key) = (self.clone(), Key::new(&self.realm, owner, method));
         let sealed = sealed.map(<[u8]>::to_vec);
         self.change(async move { set_factor(&to.shared.changes, key, expects, sealed).await }).await
+    }
+
+    async fn change_factor(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+        expects: u64,
+        sealed: Option<&[u8]>,
+        event: &Event,
+    ) -> Result<bool, StoreError> {
+        let (to, key) = (self.clone(), Key::new(&self.realm, owner, method));
+        let (sealed, event) = (sealed.map(<[u8]>::to_vec), event.clone());
+        self.change(async move {
+            let ask = key
+                .of(Ask::often("SELECT keyfob.change_factor($1, $2, $3, $4, $5, $6, $7, $8)"))
+                .with(version(expects))
+                .with(sealed);
+            let rows = to.shared.changes.change(&with_event(ask, &event)?).await?;
+            Ok(Fields::of(only(&rows)?).integer()? == Some(1))
+        })
+        .await
     }
 
     async fn reserve_attempt(

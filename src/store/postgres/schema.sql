@@ -230,6 +230,39 @@ BEGIN
     RETURN now_epoch;
 END $$;
 
+-- An event of something that changed no token, and so begins no epoch; the caller has the realm.
+CREATE FUNCTION keyfob.append(in_realm text, event_token bytea, event_owner text, event text)
+RETURNS void LANGUAGE sql AS $$
+    WITH realm AS (
+        UPDATE keyfob.realms SET last_event = last_event + 1 WHERE realm = in_realm RETURNING last_event)
+    INSERT INTO keyfob.events SELECT in_realm, last_event, event_token, event_owner, event FROM realm
+$$;
+
+-- Sets a factor and tells of it, if it has the expected version; zero is none.
+CREATE FUNCTION keyfob.change_factor(
+    in_realm text, of_owner text, of_method text, expects bigint, bytes bytea,
+    event_token bytea, event_owner text, event text
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    before keyfob.factors;
+BEGIN
+    PERFORM keyfob.lock_realm(in_realm);
+    SELECT * INTO before FROM keyfob.factors f
+        WHERE f.realm = in_realm AND f.owner = of_owner AND f.method = of_method FOR UPDATE;
+    IF (CASE WHEN before.sealed IS NULL THEN 0 ELSE before.version END) <> expects THEN
+        RETURN 0;
+    END IF;
+    IF expects > 0 OR bytes IS NOT NULL THEN
+        INSERT INTO keyfob.factors AS f VALUES (in_realm, of_owner, of_method, 1, bytes)
+        ON CONFLICT (realm, owner, method) DO UPDATE SET sealed = bytes, version = f.version + 1
+            WHERE f.version = before.version AND (f.sealed IS NULL) = (before.sealed IS NULL);
+        -- Somebody else has set one that was not there to be locked.
+        IF NOT FOUND THEN RETURN 0; END IF;
+    END IF;
+    PERFORM keyfob.append(in_realm, event_token, event_owner, event);
+    RETURN 1;
+END $$;
+
 -- The owner's next sequence number; a first token makes the owner known.
 CREATE FUNCTION keyfob.next_sequence(in_realm text, of_owner text) RETURNS bigint LANGUAGE sql AS $$
     INSERT INTO keyfob.owners AS o VALUES (in_realm, of_owner, 0, 1, 1, NULL)

@@ -202,7 +202,7 @@ fn presented_by(ask: Ask, presenter: Option<Presenter>) -> Ask {
         .with(presenter.map(|presenter| version(presenter.version)))
 }
 
-fn with_event(ask: Ask, event: &Event) -> Result<Ask, Damaged> {
+pub(super) fn with_event(ask: Ask, event: &Event) -> Result<Ask, Damaged> {
     Ok(ask
         .with(event.token.as_ref().map(|token| token.as_bytes().to_vec()))
         .with(event.owner.as_ref().map(|owner: &OwnerId| String::from(owner.as_str())))
@@ -214,7 +214,7 @@ pub(super) fn version(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(-1)
 }
 
-fn only(rows: &[Row]) -> Result<&Row, Damaged> {
+pub(super) fn only(rows: &[Row]) -> Result<&Row, Damaged> {
     rows.first().ok_or(Damaged("outcome"))
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::SqliteStore;
 use super::rows::{Fields, Trouble};
 use super::write::Writing;
+use crate::core::event::Event;
 use crate::core::id::{OwnerId, RealmId};
 use crate::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservation};
 use crate::ports::store::StoreError;
@@ -37,6 +38,26 @@ impl FactorStore for SqliteStore {
         let sealed = sealed.map(<[u8]>::to_vec);
         self.write(move |writing| writing.set_factor(&owner, &method, expects, sealed.as_deref()))
             .await
+    }
+
+    async fn change_factor(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+        expects: u64,
+        sealed: Option<&[u8]>,
+        event: &Event,
+    ) -> Result<bool, StoreError> {
+        let (owner, method, event) = (owner.clone(), method.to_owned(), event.clone());
+        let sealed = sealed.map(<[u8]>::to_vec);
+        self.write(move |writing| {
+            let is_set = writing.set_factor(&owner, &method, expects, sealed.as_deref())?;
+            if is_set {
+                writing.append(&event)?;
+            }
+            Ok(is_set)
+        })
+        .await
     }
 
     async fn reserve_attempt(

@@ -307,12 +307,29 @@ impl Writing<'_> {
                 .prepare_cached("DELETE FROM changes WHERE realm = ?1 AND epoch <= ?2")?
                 .execute(params![realm, epoch.saturating_sub(REMEMBERED_CHANGES)])?;
         }
+        self.append_as(sequence, event)?;
+        Ok(Epoch(given(Some(epoch), "epoch")?))
+    }
+
+    /// An event of something that changed no token, and so begins no epoch.
+    pub(super) fn append(&self, event: &Event) -> Result<(), Trouble> {
+        let sequence = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO realms VALUES (?1, 0, 1)
+                 ON CONFLICT DO UPDATE SET last_event = last_event + 1 RETURNING last_event",
+            )?
+            .query_row([self.realm.as_str()], |row| row.get(0))?;
+        self.append_as(sequence, event)
+    }
+
+    fn append_as(&self, sequence: i64, event: &Event) -> Result<(), Trouble> {
         let token = event.token.as_ref().map(|token| *token.as_bytes());
         let owner = event.owner.as_ref().map(OwnerId::as_str);
         self.connection
             .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![realm, sequence, token, owner, written(event)?])?;
-        Ok(Epoch(given(Some(epoch), "epoch")?))
+            .execute(params![self.realm.as_str(), sequence, token, owner, written(event)?])?;
+        Ok(())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Enabling mailed codes, and disabling them.
 
-use super::{EmailCode, Enabled};
+use super::{CODE, EmailCode, Enabled};
 use crate::core::event::EventKind;
 use crate::core::factor::TwoFactorProof;
 use crate::core::factor_policy::method;
 use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
-use crate::ports::two_factor::{FactorError, TwoFactorVerifier as _};
+use crate::ports::two_factor::FactorError;
 use crate::service::By;
 use crate::service::two_factor::error::FactorChangeError;
 use crate::service::two_factor::{FactorsChanged, TwoFactor, contended};
@@ -35,10 +35,11 @@ impl EmailCode {
             return Err(FactorChangeError::AlreadyEnabled);
         }
         let enabled = self.draw_enrolment()?;
-        if !self.vault.save(owner, method::EMAIL, before.version, &enabled).await? {
+        let event = entitled.event(EventKind::FactorEnabled, method::EMAIL);
+        if !self.vault.change(owner, method::EMAIL, before.version, &enabled, &event).await? {
             return Err(contended().into());
         }
-        Ok(two_factor.changed(entitled, EventKind::FactorEnabled, method::EMAIL, ()))
+        Ok(two_factor.changed(entitled, &event, ()))
     }
 
     /// Takes the factor from an owner. The proof is for
@@ -55,11 +56,12 @@ impl EmailCode {
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
         let entitled = two_factor.entitle(owner, proof, "disable email", by).await?;
-        if self.vault.load::<Enabled>(owner, method::EMAIL).await?.value.is_none() {
+        self.vault.clear(owner, CODE).await?;
+        let event = entitled.event(EventKind::FactorDisabled, method::EMAIL);
+        if !self.vault.take_away(owner, method::EMAIL, &event).await? {
             return Err(FactorChangeError::NotEnabled);
         }
-        self.forget(owner).await?;
-        Ok(two_factor.changed(entitled, EventKind::FactorDisabled, method::EMAIL, ()))
+        Ok(two_factor.changed(entitled, &event, ()))
     }
 
     /// Enables mailed codes for an owner that has never had them from here, for hosts that say at

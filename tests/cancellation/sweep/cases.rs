@@ -21,11 +21,12 @@ use keyfob::testing::{ManualTimer, sample};
 use keyfob::two_factor::otp::{hotp, step};
 use keyfob::two_factor::{Algorithm, Digits, TotpSeed};
 use keyfob::{
-    Access, By, EventKind, Grant, Narrowing, Operation, ReadWrite, Rotation, State, TokenName,
+    Access, By, Event, EventKind, Grant, Narrowing, Operation, ReadWrite, Rotation, State,
+    TokenName,
 };
 
 use super::factors::{CODES, LIMITS, MAILS, MARK, METHOD};
-use super::scene::{HOST, Pausing, Scene, Second, alice, bob, carol, request};
+use super::scene::{HOST, ITSELF, Pausing, Scene, Second, alice, bob, carol, request};
 
 /// A function, called on a scene in which it succeeds.
 pub(crate) struct Case {
@@ -222,6 +223,11 @@ cases! {
         s.factors.store.set_factor(&alice(), METHOD, 1, Some(b"another seed")).await
     };
     "FactorStore::set_factor", s => s.factors.store.set_factor(&alice(), METHOD, 1, None).await;
+    "FactorStore::change_factor", s => {
+        let event = Event::new(EventKind::FactorDisabled, ITSELF.clone(), sample::start());
+        let event = event.about_owner(alice());
+        s.factors.store.change_factor(&alice(), METHOD, 1, None, &event).await
+    };
     "FactorStore::set_factor", s => {
         s.factors.store.set_factor(&bob(), METHOD, 0, Some(b"a first seed")).await
     };

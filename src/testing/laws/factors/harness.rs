@@ -4,10 +4,12 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::core::event::{Actor, Event, EventKind};
 use crate::core::id::{OwnerId, RealmId};
 use crate::ports::factors::{AttemptLimit, FactorRecord, FactorStore, Reservation};
 use crate::testing::sample;
@@ -39,7 +41,7 @@ impl<'h> FactorHarness<'h> {
     }
 
     pub(super) fn store_in(&self, realm: RealmId) -> Factors<'_> {
-        Factors { store: (self.open)(realm), block_on: &self.block_on }
+        Factors { store: (self.open)(realm), block_on: &self.block_on, sets: Arc::default() }
     }
 }
 
@@ -54,6 +56,7 @@ impl fmt::Debug for FactorHarness<'_> {
 pub(super) struct Factors<'h> {
     store: Arc<dyn FactorStore>,
     block_on: &'h BlockOn<'h>,
+    sets: Arc<AtomicU64>,
 }
 
 impl Factors<'_> {
@@ -76,8 +79,15 @@ impl Factors<'_> {
         expects: u64,
         sealed: Option<&[u8]>,
     ) -> bool {
-        let set = self.store.set_factor(owner, method, expects, sealed);
-        self.wait(set).expect("set_factor has an answer")
+        // Whoever is told of it, both must do the same, and see each other.
+        if self.sets.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            let set = self.store.set_factor(owner, method, expects, sealed);
+            return self.wait(set).expect("set_factor has an answer");
+        }
+        let event = Event::new(EventKind::FactorEnabled, Actor::host(), sample::start());
+        let event = event.about_owner(owner.clone());
+        let changed = self.store.change_factor(owner, method, expects, sealed, &event);
+        self.wait(changed).expect("change_factor has an answer")
     }
 
     /// Sets a factor whatever its version is, and returns the version that it has then.
