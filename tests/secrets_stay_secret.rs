@@ -72,6 +72,7 @@ use keyfob::two_factor::{
     TotpSeed, Window,
 };
 use keyfob::wire::native::{Native, Needs};
+use keyfob::wire::rocketchat::{Failure, RocketChat};
 use keyfob::{
     Access, Actor, Builder, By, Challenge, ChatScope, Event, EventKind, Expiry, Format, Grant,
     IdempotencyKey, IssueError, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime,
@@ -308,7 +309,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let seed = || TotpSeed::from_base32("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").unwrap();
     let by = By::Host(&host);
     let proof = |change: &'static str| {
-        let ask = Ask::of(&owner, Operation::ChangeFactors, change.as_bytes());
+        let parameters = format!("{change} {owner}");
+        let ask = Ask::of(&owner, Operation::ChangeFactors, parameters.as_bytes());
         block_on(two_factor.demand(&ask.answered(&answer))).unwrap()
     };
     let enrolling =
@@ -323,6 +325,13 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let again = proof("regenerate backup_code");
     let one_code = block_on(backup.regenerate(&two_factor, &owner, again, by)).unwrap();
     let one_code = one_code.keep_tokens();
+
+    let directory = Arc::new(Everybody);
+    let rocketchat = RocketChat::new(layer.clone(), directory, two_factor.clone());
+    let mut headers = HeaderMap::new();
+    headers.insert("x-auth-token", text.parse().unwrap());
+    headers.insert("x-user-id", owner.as_str().parse().unwrap());
+    let caller = block_on(rocketchat.caller(&headers, None, &ReadWrite::Read)).unwrap();
 
     table! {
         "core::change::Change" Debug => [&change, &rehashed];
@@ -531,9 +540,12 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "two_factor::sealer::AeadSealer" Debug => [scene.sealer()];
         "two_factor::seed::TotpSeed" Debug => [seed()];
         "two_factor::totp::Totp" Debug => [totp];
-        "two_factor::totp::Window" Debug => [Window::usual()];
+        "two_factor::window::Window" Debug => [Window::usual()];
         "wire::native::Native" Debug => [native];
         "wire::native::Needs" Debug => [&needs];
+        "wire::rocketchat::RocketChat" Debug => [rocketchat];
+        "wire::rocketchat::caller::Caller" Debug => [caller];
+        "wire::rocketchat::failure::Failure" Debug => [Failure::unauthorized()];
     }
 }
 
@@ -820,6 +832,26 @@ impl Passwords for OnePassword {
 
     async fn is_right(&self, _: &OwnerId, answer: &Answer) -> Result<bool, BoxError> {
         Ok(answer.expose_secret().as_bytes() == self.0)
+    }
+}
+
+/// Knows everybody.
+#[derive(Debug)]
+struct Everybody;
+
+#[async_trait]
+impl Directory for Everybody {
+    async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError> {
+        let AccountKey::Id(id) = key else { return Ok(None) };
+        Ok(Some(Account::new(id.clone(), 1, id.as_str(), sample::start())))
+    }
+
+    async fn rights(&self, _: &Account) -> Result<Grant<ScopeName>, DirectoryError> {
+        Ok(Grant::Full)
+    }
+
+    async fn is_administrator(&self, _: &Account) -> Result<bool, DirectoryError> {
+        Ok(false)
     }
 }
 

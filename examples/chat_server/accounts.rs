@@ -14,7 +14,7 @@ use crate::accounts_file::{AccountEntry, AccountsFile, TwoFactorEntry};
 use crate::passwords::Password;
 use crate::settings::Settings;
 
-/// All accounts. They do not change while the server runs.
+/// All accounts. While the server runs only their names change, on this node.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     entries: Vec<Entry>,

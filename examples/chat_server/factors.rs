@@ -54,8 +54,11 @@ impl Factors {
             .with(password(Form::Text));
         let settings = accounts.settings();
         let (lives_for, attempts) = settings.rocketchat_codes();
-        let codes =
-            email().shape(CodeShape::SixDigits).lives_for(lives_for).most_attempts(attempts);
+        let codes = email()
+            .only_with_address()
+            .shape(CodeShape::SixDigits)
+            .lives_for(lives_for)
+            .most_attempts(attempts);
         let rocketchat =
             TwoFactor::new(tokens.clone(), vault.clone(), settings.rocketchat_factors())
                 .with(Totp::new(vault.clone(), random).window(Window::lenient()))

@@ -4,11 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use async_trait::async_trait;
 use keyfob::ports::mailer::{Mail, MailError, Mailer};
-use serde_json::json;
+use serde::Serialize;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
@@ -18,7 +17,7 @@ pub(crate) enum Post {
     /// One file a mail, `DIR/NNNN.json`.
     Outbox(PathBuf),
     /// Standard error, since nobody said where.
-    Printed(Mutex<()>),
+    Printed,
 }
 
 impl Post {
@@ -26,30 +25,39 @@ impl Post {
     ///
     /// A sentence that names the folder.
     pub(crate) fn new(outbox: Option<PathBuf>) -> Result<Self, String> {
-        let Some(outbox) = outbox else { return Ok(Self::Printed(Mutex::default())) };
+        let Some(outbox) = outbox else { return Ok(Self::Printed) };
         let named = |error: io::Error| format!("--outbox {}: {error}", outbox.display());
         fs::create_dir_all(&outbox).map_err(named)?;
         Ok(Self::Outbox(outbox))
     }
 }
 
+/// A mail as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    to: &'a str,
+    subject: &'a str,
+    text: &'a str,
+}
+
 #[async_trait]
 impl Mailer for Post {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        let json = json!({"to": mail.to, "subject": mail.subject, "text": mail.text.as_str()});
-        let json = Zeroizing::new(json.to_string());
-        match self {
-            Self::Outbox(outbox) => {
-                let outbox = outbox.clone();
-                let put = spawn_blocking(move || put(&outbox, json.as_bytes())).await;
-                put.map_err(|error| MailError(error.into()))?.map_err(|e| MailError(e.into()))
-            }
-            Self::Printed(turn) => {
-                // A mail is no log line: it goes where a person looks, and holds the code.
-                let _turn = turn.lock();
-                writeln!(io::stderr(), "mail {}", *json).map_err(|e| MailError(e.into()))
-            }
-        }
+        let Mail { to, subject, text, .. } = mail;
+        let json = serde_json::to_string(&Written { to, subject, text });
+        let json = Zeroizing::new(json.map_err(|error| MailError(error.into()))?);
+        let outbox = match self {
+            Self::Outbox(outbox) => Some(outbox.clone()),
+            Self::Printed => None,
+        };
+        // Files and pipes keep their writers waiting.
+        let put = spawn_blocking(move || match outbox {
+            Some(outbox) => put(&outbox, json.as_bytes()),
+            // It is no log line: it goes where a person looks, and holds the code.
+            None => io::stderr().write_all(format!("mail {}\n", *json).as_bytes()),
+        });
+        let put = put.await.map_err(|error| MailError(error.into()))?;
+        put.map_err(|error| MailError(error.into()))
     }
 }
 

@@ -72,6 +72,14 @@ impl Password {
         Ok(self.digest()?.ct_eq(&offered).into())
     }
 
+    /// The digest, if it was made and nobody is making it.
+    fn kept_digest(&self) -> Option<[u8; DIGEST_LENGTH]> {
+        match &*self.kept.try_lock().ok()? {
+            Kept::Digest(digest) => Some(*digest),
+            Kept::Text(_) => None,
+        }
+    }
+
     fn digest(&self) -> Result<[u8; DIGEST_LENGTH], argon2::Error> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = match &*kept {
@@ -132,8 +140,14 @@ impl Passwords {
     ///
     /// [`NotChecked`]: nobody can say now.
     pub(crate) async fn mark(&self, password: &Arc<Password>) -> Result<[u8; 16], NotChecked> {
-        let password = Arc::clone(password);
-        let digest = self.work(move || password.digest()).await?;
+        // Those who sign in wrongly must not make others wait for what is known already.
+        let digest = match password.kept_digest() {
+            Some(digest) => digest,
+            None => {
+                let password = Arc::clone(password);
+                self.work(move || password.digest()).await?
+            }
+        };
         Ok(Sha256::digest(digest).first_chunk().copied().unwrap_or_default())
     }
 

@@ -14,7 +14,9 @@ use keyfob::ports::two_factor::Answer;
 use keyfob::service::error::IssueFailure;
 use keyfob::service::two_factor::Ask;
 use keyfob::service::two_factor::error::StepUpError;
-use keyfob::{Actor, By, Grant, IssueError, IssueRequest, Kind, Operation, OwnerId, TokenName};
+use keyfob::{
+    Actor, By, Grant, IssueError, IssueRequest, Kind, Operation, OwnerId, TokenName, TwoFactorProof,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Host;
@@ -80,8 +82,8 @@ pub(crate) async fn sign_in(
     if let Some(code) = &code {
         ask = ask.answered(code);
     }
-    match host.factors.native.demand(&ask).await {
-        Ok(_proof) => attempt.succeeded(),
+    let proof = match host.factors.native.demand(&ask).await {
+        Ok(proof) => proof,
         Err(error) => {
             match &error {
                 StepUpError::Wrong(_) | StepUpError::Locked { .. } => {
@@ -91,11 +93,20 @@ pub(crate) async fn sign_in(
             }
             return Err(second_factor(&error, host.tokens.now()));
         }
-    }
-    session(&host, id.clone()).await
+    };
+    attempt.succeeded();
+    session(&host, id.clone(), &proof).await
 }
 
-async fn session(host: &Host, owner: OwnerId) -> Result<Response, Response> {
+/// A session for whoever has signed in, second factor and all.
+async fn session(
+    host: &Host,
+    owner: OwnerId,
+    proof: &TwoFactorProof,
+) -> Result<Response, Response> {
+    if !proof.holds_for(&owner, Operation::SignIn, SIGN_IN, None, host.tokens.now()) {
+        return Err(unavailable().into_response());
+    }
     let actor = Actor::account(owner.clone());
     let mut request = IssueRequest::new(owner, Grant::Full).of_kind(Kind::session());
     request.name = TokenName::new("signed in").unwrap_or_default();
@@ -177,8 +188,8 @@ fn too_many(TooMany { retry_in }: TooMany) -> Response {
     response
 }
 
-/// Signing in has no parameters, on any face: a code that was mailed for one is good on another.
-pub(crate) const SIGN_IN: &[u8] = b"";
+/// Signing in has no parameters.
+const SIGN_IN: &[u8] = b"";
 
 const CHALLENGE: &str = r#"Bearer realm="chat""#;
 

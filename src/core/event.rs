@@ -129,6 +129,8 @@ event_kinds! {
     FactorLocked = "factor.locked",
     /// All second factors were taken from an owner.
     FactorsReset = "factor.reset",
+    /// An owner's wrong answers to second factors were forgotten.
+    FactorsUnlocked = "factor.unlocked",
     /// An owner's tokens were blocked, and kept.
     OwnerDeactivated = "owner.deactivated",
     /// An owner was deleted: its tokens are revoked, and its name starts anew if it comes back.

@@ -77,6 +77,7 @@ pub struct Challenge {
     operation: Operation,
     parameters: [u8; 32],
     presenter: Option<TokenId>,
+    enrolled: [u8; 32],
 }
 
 impl Challenge {
@@ -89,7 +90,16 @@ impl Challenge {
         parameters: &[u8],
         presenter: Option<TokenId>,
     ) -> Self {
-        Self { owner, operation, parameters: Sha256::digest(parameters).into(), presenter }
+        let parameters = Sha256::digest(parameters).into();
+        Self { owner, operation, parameters, presenter, enrolled: [0; 32] }
+    }
+
+    /// The same challenge, to be answered while its owner has just these factors: what is tied to
+    /// it ends when any of them changes.
+    #[cfg(feature = "two-factor")]
+    pub(crate) const fn among(mut self, enrolled: [u8; 32]) -> Self {
+        self.enrolled = enrolled;
+        self
     }
 
     /// Who must answer.
@@ -110,7 +120,8 @@ impl Challenge {
         self.presenter
     }
 
-    /// SHA-256 over all four, for what must be tied to this challenge and no other.
+    /// SHA-256 over all four and over which factors the owner has, for what must be tied to this
+    /// challenge and no other.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix(b"keyfobC1");
@@ -120,6 +131,7 @@ impl Challenge {
             hash.update(part);
         }
         hash.update(self.parameters);
+        hash.update(self.enrolled);
         if let Some(presenter) = self.presenter {
             hash.update(presenter.as_bytes());
         }

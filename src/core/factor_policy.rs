@@ -161,19 +161,13 @@ impl FactorPolicy {
 }
 
 impl Default for FactorPolicy {
-    /// Signing in, changing factors, issuing tokens that bypass and what the host gates ask. An
-    /// authenticator or its backup codes count, then mail, then for all but signing in the
+    /// Everything asks but revoking a token; whether issuing and rotating take an answer, each kind
+    /// of token says. An authenticator or its backup codes count, then mail, then for all but signing in the
     /// password; whoever has nothing of that signs in without and enrolls the first factor, and no
     /// more. Five answers in a quarter of an hour are compared, and a hundred in all.
     fn default() -> Self {
         Self {
-            asked_for: [
-                Operation::ChangeFactors,
-                Operation::Host,
-                Operation::IssueBypassingToken,
-                Operation::SignIn,
-            ]
-            .into(),
+            asked_for: all_but(&[Operation::RevokeToken]),
             tiers: vec![vec![method::TOTP, method::BACKUP_CODE], vec![method::EMAIL]],
             fallback: vec![method::PASSWORD],
             fallback_for: all_but(&[Operation::SignIn]),

@@ -51,7 +51,9 @@ impl Rotation {
     /// proof [`Operation::RotateToken`] takes.
     #[must_use]
     pub fn parameters(&self, token: TokenId) -> Vec<u8> {
-        format!("{token} {:?} {:?}", self.overlap, self.lifetime).into_bytes()
+        let (overlap, lifetime) =
+            (self.overlap.num_microseconds(), self.lifetime.map(Lifetime::parameter));
+        format!("{token} {overlap:?} {lifetime:?}").into_bytes()
     }
 
     /// Whether this rotation may go on as far as the second factor goes.

@@ -138,6 +138,9 @@ pub enum FactorError {
     /// The owner has no such factor.
     #[error("not enrolled")]
     NotEnrolled,
+    /// This answer was tried too often; another one must be asked for.
+    #[error("too many attempts")]
+    TooManyAttempts,
     /// Too much was sent to this owner or this address; nothing was sent now.
     #[error("too much was sent")]
     TooManySent,
@@ -160,6 +163,7 @@ impl FactorError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotEnrolled => "factor_not_enrolled",
+            Self::TooManyAttempts => "factor_too_many_attempts",
             Self::TooManySent => "factor_too_many_sent",
             Self::Unavailable(_) => "factor_unavailable",
             Self::Wrong => "factor_wrong",

@@ -39,7 +39,7 @@ impl BackupCodes {
 
     /// Draws an owner's codes, to be shown once; those from before are worth nothing any more. The
     /// proof is for [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters
-    /// `regenerate backup_code`.
+    /// `regenerate backup_code` and the owner's id, one space between them.
     ///
     /// # Errors
     ///
@@ -59,13 +59,35 @@ impl BackupCodes {
             .collect();
         let codes = codes.map_err(FactorError::unavailable)?;
         let digests = codes.iter().map(|code| digest(enrolment, code.expose_secret())).collect();
-        let before = self.vault.load::<Kept>(owner, NAME).await?;
+        let before = self.vault.version(owner, NAME).await?;
         let kept = Kept { enrolment, digests };
-        let (event, version) = (entitled.event(EventKind::FactorEnabled, NAME), before.version);
-        if !self.vault.change(owner, NAME, version, &kept, &event).await? {
+        let event = entitled.event(EventKind::FactorEnabled, NAME);
+        if !self.vault.change(owner, NAME, before, &kept, &event).await? {
             return Err(contended().into());
         }
         Ok(two_factor.changed(entitled, &event, codes))
+    }
+
+    /// Takes the codes from an owner. The proof is for
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `disable backup_code`
+    /// and the owner's id, one space between them.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorChangeError`].
+    pub async fn disable<S: Scope>(
+        &self,
+        two_factor: &TwoFactor<S>,
+        owner: &OwnerId,
+        proof: TwoFactorProof,
+        by: By<'_>,
+    ) -> Result<FactorsChanged<()>, FactorChangeError> {
+        let entitled = two_factor.entitle(owner, proof, "disable backup_code", by).await?;
+        let event = entitled.event(EventKind::FactorDisabled, NAME);
+        if !self.vault.take_away(owner, NAME, &event).await? {
+            return Err(FactorChangeError::NotEnabled);
+        }
+        Ok(two_factor.changed(entitled, &event, ()))
     }
 
     /// How many of an owner's codes are left.

@@ -19,13 +19,14 @@ use crate::core::digest::Digest;
 use crate::core::factor::{Challenge, Operation};
 use crate::core::factor_policy::method;
 use crate::core::id::OwnerId;
+use crate::core::scope::Scope;
 use crate::core::verify::micros;
 use crate::ports::directory::{AccountKey, Directory};
 use crate::ports::entropy::{Entropy, EntropyError};
 use crate::ports::factors::{AttemptLimit, Reservation};
 use crate::ports::mailer::{Mail, Mailer};
 use crate::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
-use crate::service::two_factor::{TRIES, Vault, contended};
+use crate::service::two_factor::{TRIES, TwoFactor, Vault, contended};
 
 /// The factor of those who have a mailbox: a code that is sent to the account's verified address.
 ///
@@ -40,6 +41,7 @@ pub struct EmailCode {
     lives_for: TimeDelta,
     most_attempts: u32,
     host: String,
+    only_with_address: bool,
 }
 
 impl EmailCode {
@@ -61,6 +63,7 @@ impl EmailCode {
             lives_for: TimeDelta::minutes(10),
             most_attempts: 5,
             host: "this server".to_owned(),
+            only_with_address: false,
         }
     }
 
@@ -93,21 +96,39 @@ impl EmailCode {
         self
     }
 
-    /// Sends another code for what an owner was last asked, or for signing in: what a button
-    /// "send it again" does on wires where it does not say what for.
+    /// For hosts where an address that is not verified means no factor at all, as on Rocket.Chat.
+    /// Otherwise its owner has the factor and cannot answer it.
+    #[must_use]
+    pub const fn only_with_address(mut self) -> Self {
+        self.only_with_address = true;
+        self
+    }
+
+    /// Sends another code for what an owner was last asked, or for signing in with no parameters:
+    /// what a button "send it again" does on wires where it does not say what for.
+    ///
+    /// Anybody may press that button, so that it has two of the five mails in five minutes.
     ///
     /// # Errors
     ///
     /// [`FactorError`].
-    pub async fn send_again(
+    pub async fn send_again<S: Scope>(
         &self,
+        two_factor: &TwoFactor<S>,
         owner: &OwnerId,
-        now: DateTime<Utc>,
     ) -> Result<Sent, FactorError> {
-        let last = self.vault.load::<Code>(owner, CODE).await?.value;
+        let now = two_factor.now().await?;
+        let last = self.vault.load_if_readable::<Code>(owner, CODE).await?.value;
         let last = last.filter(|code| code.expires_at > micros(now)).map(|code| code.challenge);
-        let sign_in = Challenge::new(owner.clone(), Operation::SignIn, b"", None);
-        self.send(owner, last.unwrap_or_else(|| sign_in.digest()), now).await
+        let asked = match last {
+            Some(challenge) => challenge,
+            None => {
+                let sign_in = Challenge::new(owner.clone(), Operation::SignIn, b"", None);
+                two_factor.asked(sign_in).await?.digest()
+            }
+        };
+        self.count(owner, "mail_again", MAILS_AGAIN, now).await?;
+        self.send(owner, asked, now).await
     }
 
     /// Draws a code for this challenge, keeps its digest and mails it.
@@ -117,37 +138,51 @@ impl EmailCode {
         challenge: [u8; 32],
         now: DateTime<Utc>,
     ) -> Result<Sent, FactorError> {
-        let address = self.enrolled(owner).await?.ok_or(FactorError::NotEnrolled)?.1;
+        let enrolled = self.enrolled(owner).await?.ok_or(FactorError::NotEnrolled)?;
+        let address = enrolled.1.ok_or(FactorError::NotEnrolled)?;
         // Both are counted before anything is sent, and neither is forgotten when it is not.
-        for (whose, counter) in [(owner, "mail"), (&destination(&address)?, "mail_to")] {
-            let reserved = self.vault.store().reserve_attempt(whose, counter, &MAILS, now).await?;
-            if reserved != Reservation::Granted {
-                return Err(FactorError::TooManySent);
-            }
-        }
+        self.count(owner, "mail", MAILS, now).await?;
+        self.count(&destination(&address)?, "mail_to", MAILS, now).await?;
         let code = self.draw().map_err(FactorError::unavailable)?;
         let expires_at = now.checked_add_signed(self.lives_for).unwrap_or(now);
-        let kept = Code {
+        let mut kept = Code {
             challenge,
             digest: digest(challenge, &code),
             expires_at: micros(expires_at),
             attempts: 0,
+            is_sent: false,
         };
-        let before = self.vault.load::<Code>(owner, CODE).await?;
-        if !self.vault.save(owner, CODE, before.version, &kept).await? {
-            // Somebody else has just sent one, which is the newest.
-            return Err(contended());
+        let mut version = self.vault.version(owner, CODE).await?;
+        for _ in 0..TRIES {
+            if self.vault.save(owner, CODE, version, &kept).await? {
+                break;
+            }
+            // Somebody else has asked at the same time. The newest counts, and that is this one.
+            version = self.vault.version(owner, CODE).await?;
         }
         let mail = self.mail(&address, &code);
-        if let Err(error) = self.mailer.send(&mail).await {
-            // Nobody has it: the next request must find nothing on its way.
-            let left = self.vault.load::<Code>(owner, CODE).await?;
-            if left.value.is_some_and(|left| left.digest == kept.digest) {
-                self.vault.remove(owner, CODE, left.version).await?;
-            }
-            return Err(FactorError::unavailable(error));
+        self.mailer.send(&mail).await.map_err(FactorError::unavailable)?;
+        // Until this is written nobody is told that it is on its way: whoever was dropped here, or
+        // could not send it, is sent another one.
+        let sent = self.vault.load_if_readable::<Code>(owner, CODE).await?;
+        if sent.value.is_some_and(|sent| sent.digest == kept.digest) {
+            kept.is_sent = true;
+            self.vault.save(owner, CODE, sent.version, &kept).await?;
         }
         Ok(Sent::new(address, true, expires_at))
+    }
+
+    async fn count(
+        &self,
+        whose: &OwnerId,
+        counter: &str,
+        limit: AttemptLimit,
+        now: DateTime<Utc>,
+    ) -> Result<(), FactorError> {
+        match self.vault.store().reserve_attempt(whose, counter, &[limit], now).await? {
+            Reservation::Granted => Ok(()),
+            Reservation::Locked { .. } => Err(FactorError::TooManySent),
+        }
     }
 
     fn mail(&self, address: &str, code: &str) -> Mail {
@@ -173,11 +208,17 @@ impl EmailCode {
         Ok(email.and_then(|(address, is_verified)| is_verified.then_some(address)))
     }
 
-    async fn enrolled(&self, owner: &OwnerId) -> Result<Option<(Enabled, String)>, FactorError> {
-        match self.vault.load::<Enabled>(owner, method::EMAIL).await?.value {
-            Some(enabled) => Ok(self.address(owner).await?.map(|address| (enabled, address))),
-            None => Ok(None),
-        }
+    /// What an owner has enabled, and its verified address.
+    async fn enrolled(
+        &self,
+        owner: &OwnerId,
+    ) -> Result<Option<(Enabled, Option<String>)>, FactorError> {
+        let Some(enabled) = self.vault.load::<Enabled>(owner, method::EMAIL).await?.value else {
+            return Ok(None);
+        };
+        let address = self.address(owner).await?;
+        let counts = address.is_some() || !self.only_with_address;
+        Ok(counts.then_some((enabled, address)))
     }
 
     async fn waiting(
@@ -185,9 +226,10 @@ impl EmailCode {
         challenge: &Challenge,
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, FactorError> {
-        let code = self.vault.load::<Code>(challenge.owner(), CODE).await?.value;
+        let code = self.vault.load_if_readable::<Code>(challenge.owner(), CODE).await?.value;
         let code = code.filter(|code| {
-            code.challenge == challenge.digest()
+            code.is_sent
+                && code.challenge == challenge.digest()
                 && code.expires_at > micros(now)
                 && code.attempts < self.most_attempts
         });
@@ -211,6 +253,7 @@ impl TwoFactorVerifier for EmailCode {
         let enrolled = self.enrolled(owner).await?;
         Ok(enrolled.map(|(Enabled { enrolment }, address)| {
             // Another address is another factor.
+            let address = address.unwrap_or_default();
             let hash = Sha256::new_with_prefix(enrolment).chain_update(address).finalize();
             Enrolment(hash.first_chunk().copied().unwrap_or_default())
         }))
@@ -236,21 +279,23 @@ impl TwoFactorVerifier for EmailCode {
     ) -> Result<(), FactorError> {
         let owner = challenge.owner();
         for _ in 0..TRIES {
-            let kept = self.vault.load::<Code>(owner, CODE).await?;
+            let kept = self.vault.load_if_readable::<Code>(owner, CODE).await?;
             let mut code = kept.value.ok_or(FactorError::Wrong)?;
             let given = Digest::from_bytes(digest(code.challenge, &plain(answer)));
             let is_right = Digest::from_bytes(code.digest).matches(given);
-            let is_for_this = code.challenge == challenge.digest();
-            let is_live = code.expires_at > micros(now) && code.attempts < self.most_attempts;
+            let is_for_this = code.challenge == challenge.digest() && code.expires_at > micros(now);
+            if is_for_this && code.attempts >= self.most_attempts {
+                return Err(FactorError::TooManyAttempts);
+            }
             code.attempts = code.attempts.saturating_add(1);
-            let is_done = if !is_for_this || !is_live || is_right {
-                self.vault.remove(owner, CODE, kept.version).await?
-            } else {
+            let is_done = if is_for_this && !is_right {
                 self.vault.save(owner, CODE, kept.version, &code).await?
+            } else {
+                // Accepted, or named for something else: it is used up.
+                self.vault.remove(owner, CODE, kept.version).await?
             };
             if is_done {
-                let is_accepted = is_for_this && is_live && is_right;
-                return is_accepted.then_some(()).ok_or(FactorError::Wrong);
+                return (is_for_this && is_right).then_some(()).ok_or(FactorError::Wrong);
             }
         }
         Err(contended())
@@ -263,10 +308,13 @@ impl TwoFactorVerifier for EmailCode {
     ) -> Result<Option<Sent>, FactorError> {
         let Some(expires_at) = self.waiting(challenge, now).await? else { return Ok(None) };
         let enrolled = self.enrolled(challenge.owner()).await?;
-        Ok(enrolled.map(|(_, address)| Sent::new(address, false, expires_at)))
+        let address = enrolled.and_then(|(_, address)| address);
+        Ok(address.map(|address| Sent::new(address, false, expires_at)))
     }
 
     async fn forget(&self, owner: &OwnerId) -> Result<(), FactorError> {
+        // What a host brings at each start must not come back.
+        self.vault.save(owner, enrol::IMPORTED, 0, &()).await?;
         self.vault.clear(owner, CODE).await?;
         self.vault.clear(owner, method::EMAIL).await
     }
@@ -293,5 +341,7 @@ fn destination(address: &str) -> Result<OwnerId, FactorError> {
 const CODE: &str = "email.code";
 
 /// Five mails in five minutes: enough for somebody who mistypes, and no flood.
-const MAILS: [AttemptLimit; 1] =
-    [AttemptLimit { attempts: 5, within: Some(TimeDelta::minutes(5)) }];
+const MAILS: AttemptLimit = AttemptLimit { attempts: 5, within: Some(TimeDelta::minutes(5)) };
+
+/// Those that anybody can have sent must leave some to the owner.
+const MAILS_AGAIN: AttemptLimit = AttemptLimit { attempts: 2, within: Some(TimeDelta::minutes(5)) };

@@ -13,6 +13,7 @@ mod password;
 mod sealer;
 mod seed;
 mod totp;
+mod window;
 
 pub use self::backup_codes::{BackupCode, BackupCodes};
 pub use self::email::{CodeShape, EmailCode};
@@ -21,7 +22,8 @@ pub use self::otpauth::OtpAuth;
 pub use self::password::Password;
 pub use self::sealer::AeadSealer;
 pub use self::seed::TotpSeed;
-pub use self::totp::{Totp, Window};
+pub use self::totp::Totp;
+pub use self::window::Window;
 
 /// What became of a factor that a host brings at each start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,10 @@ use crate::ports::sealer::{SealError, SeedSealer};
 /// Seals with one key and opens with several: the current one of a keyring, and those before it.
 ///
 /// What is sealed begins with the id of its key. When a key is to go, make another one current and
-/// keep it as previous: what is used is sealed anew.
+/// keep it as previous: what an owner has is sealed anew when it is next looked at, as
+/// [`TwoFactor::enrolled`](crate::service::two_factor::TwoFactor::enrolled) does. Ask that for every
+/// owner before the old key goes. Open challenges, mailed codes and remembered devices under a key
+/// that is gone are as good as none.
 ///
 /// A nonce has 192 random bits, so that no count of them needs to be kept.
 pub struct AeadSealer {

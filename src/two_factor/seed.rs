@@ -43,7 +43,7 @@ impl fmt::Debug for TotpSeed {
 }
 
 /// A seed as the vault keeps it.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Seed {
     #[serde(with = "base64")]
     pub(super) bytes: Zeroizing<Vec<u8>>,

@@ -10,8 +10,9 @@ use super::Imported;
 use super::otp::{Algorithm, Digits, find_step, step};
 use super::otpauth::OtpAuth;
 use super::seed::{Seed, TotpSeed};
+use super::window::Window;
 use crate::core::event::EventKind;
-use crate::core::factor::{Challenge, TwoFactorProof};
+use crate::core::factor::{Challenge, Operation, TwoFactorProof};
 use crate::core::factor_policy::method;
 use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
@@ -21,70 +22,6 @@ use crate::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVe
 use crate::service::By;
 use crate::service::two_factor::error::FactorChangeError;
 use crate::service::two_factor::{FactorsChanged, TwoFactor, Vault, contended};
-
-/// Which time steps' codes are taken, of 30 seconds each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Window {
-    /// How many steps before the present one.
-    pub earlier: u8,
-    /// How many after it.
-    pub later: u8,
-    /// How many steps an owner's clock may be known to be wrong: where an answer shows that it is,
-    /// the window lies around that step too (RFC 6238, section 6). Zero goes by our clock alone.
-    pub longest_drift: u8,
-}
-
-impl Window {
-    /// The present step alone: a code lives 30 seconds at the most (OWASP ASVS 5.0, 6.5.5).
-    #[must_use]
-    pub const fn strict() -> Self {
-        Self { earlier: 0, later: 0, longest_drift: 0 }
-    }
-
-    /// The present step and the one before it, since typing takes time (RFC 6238, section 5.2); of
-    /// a clock that is wrong, up to two minutes are learnt.
-    #[must_use]
-    pub const fn usual() -> Self {
-        Self { earlier: 1, later: 0, longest_drift: 4 }
-    }
-
-    /// The present step, the one before and the one after it, as Rocket.Chat takes them.
-    #[must_use]
-    pub const fn lenient() -> Self {
-        Self { earlier: 1, later: 1, longest_drift: 0 }
-    }
-
-    /// The steps whose codes are taken. How many there are depends on the window alone, so that
-    /// the work does not tell how wrong somebody's clock is.
-    fn steps(self, now: u64, drift: i8) -> impl Iterator<Item = u64> {
-        let around = move |center: i64| {
-            let (earlier, later) = (i64::from(self.earlier), i64::from(self.later));
-            (earlier.saturating_neg()..=later).map(move |by| center.saturating_add(by))
-        };
-        let drifted = (self.longest_drift > 0).then(|| around(i64::from(drift)));
-        let all = around(0).chain(drifted.into_iter().flatten());
-        all.map(move |by| now.saturating_add_signed(by))
-    }
-
-    /// Somebody who has just been given a seed proves only that it arrived, so that its clock may
-    /// be as wrong as is ever learnt.
-    fn at_enrolment(self) -> Self {
-        let wide = |steps: u8| steps.max(self.longest_drift);
-        Self { earlier: wide(self.earlier), later: wide(self.later), longest_drift: 0 }
-    }
-
-    /// The drift that an answer of this step shows. It may only have taken a while, which does no
-    /// harm: the present step is always in the window too.
-    fn drift(self, now: u64, step: u64) -> i8 {
-        let by = i64::try_from(step)
-            .unwrap_or(i64::MAX)
-            .saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
-        let longest = i64::from(self.longest_drift);
-        let by = by.clamp(longest.saturating_neg(), longest);
-        i8::try_from(by).unwrap_or_default()
-    }
-}
 
 /// The factor of those who have an authenticator app or a key that shows codes.
 ///
@@ -136,7 +73,8 @@ impl Totp {
     /// not confirmed is forgotten.
     ///
     /// `account` is what the app calls the account. The proof is for
-    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `enable totp`.
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `enable totp` and the
+    /// owner's id, one space between them.
     ///
     /// # Errors
     ///
@@ -153,9 +91,10 @@ impl Totp {
         let seed = Seed::draw(&*self.entropy, self.form).map_err(FactorError::unavailable)?;
         let shown = OtpAuth::new(&seed.bytes, self.form, &self.issuer, account);
         let ends = entitled.now.checked_add_signed(LONGEST_PENDING).unwrap_or(entitled.now);
-        let pending = Pending { seed, expires_at: micros(ends) };
-        let before = self.vault.load::<Pending>(owner, PENDING).await?;
-        if self.vault.save(owner, PENDING, before.version, &pending).await? {
+        let asked = two_factor.asked(enabling(owner)).await?.digest();
+        let pending = Pending { seed, asked, expires_at: micros(ends) };
+        let before = self.vault.version(owner, PENDING).await?;
+        if self.vault.save(owner, PENDING, before, &pending).await? {
             Ok(shown)
         } else {
             Err(contended().into())
@@ -165,7 +104,8 @@ impl Totp {
     /// Enables the seed that was drawn, once its owner shows a code of it. The code is used up.
     ///
     /// It replaces a seed that was enabled before. The proof that was given to
-    /// [`begin`](Totp::begin), ten minutes ago at the most, stands for this too.
+    /// [`begin`](Totp::begin), ten minutes ago at the most, stands for this too, unless the owner's
+    /// factors have changed since.
     ///
     /// # Errors
     ///
@@ -178,9 +118,11 @@ impl Totp {
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
         let entitled = two_factor.entitled_caller(owner, by).await?;
-        let pending = self.vault.load::<Pending>(owner, PENDING).await?;
-        let value = pending.value.filter(|it| it.expires_at > micros(entitled.now));
-        let Pending { seed, .. } = value.ok_or(FactorChangeError::NotPending)?;
+        let pending = self.vault.load_if_readable::<Pending>(owner, PENDING).await?;
+        let asked = two_factor.asked(enabling(owner)).await?.digest();
+        let fits = |it: &Pending| it.expires_at > micros(entitled.now) && it.asked == asked;
+        let pending_seed = pending.value.filter(fits).ok_or(FactorChangeError::NotPending)?;
+        let seed = pending_seed.seed;
         let digits = seed.form.1;
         let code = digits.parse(code.expose_secret()).ok_or(FactorChangeError::WrongCode)?;
         let now = step(entitled.now.timestamp());
@@ -189,19 +131,20 @@ impl Totp {
         let step = step.ok_or(FactorChangeError::WrongCode)?;
         let enrolled = self.draw_enrolment(seed, self.window.drift(now, step))?;
         let mark = enrolled.mark();
-        let before = self.vault.load::<Enrolled>(owner, NAME).await?;
+        let before = self.vault.version(owner, NAME).await?;
         // The step first: whoever sees the new seed must not see its code unused.
         self.vault.store().raise_mark(owner, &mark, step).await?;
         let taken = self.vault.remove(owner, PENDING, pending.version).await?;
-        let (event, version) = (entitled.event(EventKind::FactorEnabled, NAME), before.version);
-        if !taken || !self.vault.change(owner, NAME, version, &enrolled, &event).await? {
+        let event = entitled.event(EventKind::FactorEnabled, NAME);
+        if !taken || !self.vault.change(owner, NAME, before, &enrolled, &event).await? {
             return Err(contended().into());
         }
         Ok(two_factor.changed(entitled, &event, ()))
     }
 
-    /// Takes the factor from an owner. The proof is for
-    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `disable totp`.
+    /// Takes the factor from an owner, and its backup codes, which stand in for it. The proof is for
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `disable totp` and the
+    /// owner's id, one space between them.
     ///
     /// # Errors
     ///
@@ -214,11 +157,12 @@ impl Totp {
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
         let entitled = two_factor.entitle(owner, proof, "disable totp", by).await?;
-        self.vault.clear(owner, PENDING).await?;
         let event = entitled.event(EventKind::FactorDisabled, NAME);
         if !self.vault.take_away(owner, NAME, &event).await? {
             return Err(FactorChangeError::NotEnabled);
         }
+        self.vault.clear(owner, PENDING).await?;
+        self.vault.clear(owner, method::BACKUP_CODE).await?;
         Ok(two_factor.changed(entitled, &event, ()))
     }
 
@@ -229,20 +173,23 @@ impl Totp {
     ///
     /// [`FactorError::Unavailable`]; repeat it.
     pub async fn import(&self, owner: &OwnerId, seed: TotpSeed) -> Result<Imported, FactorError> {
-        let imported = self.vault.load::<()>(owner, IMPORTED).await?.value.is_some();
-        if let Some(own) = self.vault.load::<Enrolled>(owner, NAME).await?.value {
-            let same = own.seed.is(&seed.0);
-            return Ok(if same { Imported::AsKnown } else { Imported::Differs });
+        loop {
+            if let Some(own) = self.vault.load::<Enrolled>(owner, NAME).await?.value {
+                let same = own.seed.is(&seed.0);
+                return Ok(if same { Imported::AsKnown } else { Imported::Differs });
+            }
+            if self.vault.version(owner, IMPORTED).await? > 0 {
+                return Ok(Imported::Differs);
+            }
+            let enrolled = self.draw_enrolment(seed.0.clone(), 0)?;
+            let given = self.vault.save(owner, NAME, 0, &enrolled).await?;
+            // Written afterwards: whoever is killed in between begins anew, and finds it there.
+            self.vault.save(owner, IMPORTED, 0, &()).await?;
+            if given {
+                return Ok(Imported::Given);
+            }
+            // Another process has brought one at the same time.
         }
-        if imported {
-            return Ok(Imported::Differs);
-        }
-        let enrolled = self.draw_enrolment(seed.0, 0)?;
-        let given = self.vault.save(owner, NAME, 0, &enrolled).await?;
-        // Written afterwards: whoever is killed in between begins anew and finds the factor there.
-        self.vault.save(owner, IMPORTED, 0, &()).await?;
-        // Another process may have brought it at the same time.
-        Ok(if given { Imported::Given } else { Imported::AsKnown })
     }
 
     fn draw_enrolment(&self, seed: Seed, drift: i8) -> Result<Enrolled, FactorError> {
@@ -292,7 +239,7 @@ impl TwoFactorVerifier for Totp {
             return Err(FactorError::Wrong);
         }
         let drift = self.window.drift(now, step);
-        if drift != enrolled.drift || !kept.is_current {
+        if self.window.longest_drift > 0 && drift != enrolled.drift {
             // To its owner's comfort: when it cannot be written now, the next answer will show it.
             let enrolled = Enrolled { drift, ..enrolled };
             let _ = self.vault.save(owner, NAME, kept.version, &enrolled).await;
@@ -301,6 +248,8 @@ impl TwoFactorVerifier for Totp {
     }
 
     async fn forget(&self, owner: &OwnerId) -> Result<(), FactorError> {
+        // What a host brings at each start must not come back.
+        self.vault.save(owner, IMPORTED, 0, &()).await?;
         self.vault.clear(owner, PENDING).await?;
         self.vault.clear(owner, NAME).await
     }
@@ -328,9 +277,16 @@ impl Enrolled {
     }
 }
 
+/// What a seed that is drawn is for; the proof was for the same.
+fn enabling(owner: &OwnerId) -> Challenge {
+    Challenge::new(owner.clone(), Operation::ChangeFactors, b"enable totp", None)
+}
+
 #[derive(Serialize, Deserialize)]
 struct Pending {
     seed: Seed,
+    /// What its owner had enrolled when it was drawn.
+    asked: [u8; 32],
     expires_at: i64,
 }
 

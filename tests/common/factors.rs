@@ -1,7 +1,7 @@
 //! Accounts with second factors, and what they answer with.
 
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use keyfob::two_factor::otp::{hotp, step};
 use keyfob::two_factor::{Algorithm, Digits};
@@ -30,6 +30,13 @@ pub(crate) fn code(by: i64) -> String {
     let seed = data_encoding::BASE32_NOPAD.decode(SEED.as_bytes()).unwrap();
     let step = step(i64::try_from(now).unwrap()).saturating_add_signed(by);
     format!("{:06}", hotp(&seed, step, Algorithm::Sha1, Digits::Six))
+}
+
+/// Waits until what is a step away stays so for a while.
+pub(crate) fn early_in_a_step() {
+    while SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() % 30 > 22 {
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 pub(crate) fn sign_in(server: &Server, username: &str, code: Option<&str>) -> Answer {

@@ -13,7 +13,7 @@ use keyfob::ports::store::{
     TokenStore, Use,
 };
 use keyfob::store::memory::MemoryStore;
-use keyfob::{OwnerId, RealmId};
+use keyfob::{Event, OwnerId, RealmId};
 
 /// What happens on the way to the store and back. The store itself is a real one.
 #[async_trait]

@@ -117,7 +117,7 @@ fn a_change_of_factors_ends_the_challenges_from_before() {
     let ask = Ask::of(&alice, Operation::SignIn, b"");
     let challenge = asked(&scene, &ask);
     let session = scene.session(&alice);
-    let change = Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code");
+    let change = Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code alice");
     let named = asked(&scene, &change);
     scene.clock.advance(chrono::TimeDelta::seconds(30));
     let code = scene.code(0);

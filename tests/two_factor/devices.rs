@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use keyfob::core::factor::Grounds;
 use keyfob::core::factor_policy::FactorPolicy;
+use keyfob::ports::two_factor::Answer;
 use keyfob::service::two_factor::Ask;
 use keyfob::testing::block_on;
 use keyfob::{By, Operation};
@@ -70,7 +71,7 @@ fn a_change_of_any_factor_ends_what_is_remembered() {
     assert_eq!(scene.demand(&ask).unwrap_err().code(), "second_factor_required");
     remembered();
     scene.clock.advance(TimeDelta::seconds(30));
-    let change = Ask::by(&session, Operation::ChangeFactors, b"disable email");
+    let change = Ask::by(&session, Operation::ChangeFactors, b"disable email alice");
     let code = scene.code(0);
     let proof = block_on(scene.two_factor.demand(&change.answered(&code))).unwrap();
     let by = By::token(&session);
@@ -97,6 +98,22 @@ fn sixteen_devices_are_remembered_and_the_first_to_end_makes_place() {
     };
     assert!(!known(&devices[0]));
     assert!(devices[1..].iter().all(|device| known(device)));
+}
+
+#[test]
+fn an_answer_is_remembered_only_where_its_method_would_be_taken() {
+    let alice = alice();
+    let mut policy = FactorPolicy::rocketchat();
+    policy.fallback_for = [Operation::Host].into();
+    policy.passes_unenrolled.clear();
+    let scene = Scene::new(policy);
+    let session = scene.session(&alice);
+    let host = Ask::by(&session, Operation::Host, b"").from_device(LAPTOP);
+    let password = Answer::new("alice-password");
+    assert_eq!(scene.demand(&host.answered(&password)).unwrap(), answered("password"));
+    assert_eq!(scene.demand(&host).unwrap(), Grounds::Remembered);
+    let issue = Ask::by(&session, Operation::IssueBypassingToken, b"").from_device(LAPTOP);
+    assert_eq!(scene.demand(&issue).unwrap_err().code(), "second_factor_not_enrolled");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn the_newest_code_counts_alone_and_not_for_long() {
     let (alice, scene) = (alice(), scene());
     let ask = Ask::of(&alice, Operation::SignIn, b"");
     let first = Answer::new(asked(&scene, &ask));
-    block_on(scene.email.send_again(&alice, scene.tokens.now())).unwrap();
+    block_on(scene.email.send_again(&scene.two_factor, &alice)).unwrap();
     let second = Answer::new(scene.host.last_code());
     assert_eq!(scene.sign_in(&alice, &first), Err("second_factor_wrong"));
     assert_eq!(scene.sign_in(&alice, &second), Ok(answered("email")));
@@ -123,11 +123,11 @@ fn what_is_sent_again_is_for_what_was_asked_last() {
     let session = scene.session(&alice);
     let rename = Ask::by(&session, Operation::Host, b"rename");
     let _ = asked(&scene, &rename);
-    block_on(scene.email.send_again(&alice, scene.tokens.now())).unwrap();
+    block_on(scene.email.send_again(&scene.two_factor, &alice)).unwrap();
     let code = Answer::new(scene.host.last_code());
     assert_eq!(scene.demand(&rename.answered(&code)).unwrap(), answered("email"));
     // Nothing is asked any more: it is for signing in.
-    block_on(scene.email.send_again(&alice, scene.tokens.now())).unwrap();
+    block_on(scene.email.send_again(&scene.two_factor, &alice)).unwrap();
     let code = Answer::new(scene.host.last_code());
     assert_eq!(scene.sign_in(&alice, &code), Ok(answered("email")));
 }
@@ -143,8 +143,8 @@ fn five_mails_in_five_minutes_are_sent_and_no_more() {
     assert_eq!(codes[..5], ["second_factor_required"; 5]);
     assert_eq!(codes[5..], ["second_factor_too_many_sent"; 3]);
     assert_eq!(scene.host.mails().len(), 5);
-    let again = block_on(scene.email.send_again(&alice, scene.tokens.now()));
-    assert!(matches!(again, Err(FactorError::TooManySent)), "{again:?}");
+    let again = || block_on(scene.email.send_again(&scene.two_factor, &alice));
+    assert!(matches!(again(), Err(FactorError::TooManySent)));
     scene.clock.advance(minutes(5));
     assert_eq!(ask_for(9), "second_factor_required");
 }
@@ -166,12 +166,76 @@ fn an_address_gets_five_mails_whoever_they_are_for() {
 }
 
 #[test]
-fn addresses_that_are_not_verified_get_no_codes() {
-    let (dora, scene) = (OwnerId::new("dora").unwrap(), Scene::new(FactorPolicy::default()));
-    let scene = scene.with_email(&dora);
-    assert_eq!(block_on(scene.two_factor.enrolled(&dora)).unwrap(), [method::PASSWORD]);
-    assert!(scene.demand(&Ask::of(&dora, Operation::SignIn, b"")).is_ok());
+fn whoever_presses_send_again_leaves_three_of_five_mails_to_the_owner() {
+    let (alice, scene) = (alice(), scene());
+    let again = || block_on(scene.email.send_again(&scene.two_factor, &alice));
+    let sent = (0..5).filter(|_| again().is_ok()).count();
+    assert_eq!((sent, scene.host.mails().len()), (2, 2));
+    for n in 0..3_u8 {
+        let _ = asked(&scene, &Ask::of(&alice, Operation::Host, &[n]));
+    }
+    assert_eq!(scene.host.mails().len(), 5);
+}
+
+#[test]
+fn an_address_that_is_not_verified_is_no_way_around_the_factor() {
+    let dora = OwnerId::new("dora").unwrap();
+    let scene = Scene::new(FactorPolicy::default()).with_email(&dora);
+    let methods = block_on(scene.two_factor.enrolled(&dora)).unwrap();
+    assert_eq!(methods, [method::EMAIL, method::PASSWORD]);
+    let found = scene.demand(&Ask::of(&dora, Operation::SignIn, b""));
+    assert!(matches!(found, Err(StepUpError::Unavailable(_))), "{found:?}");
     assert!(scene.host.mails().is_empty());
+    // Where the host says that it then is no factor, as Rocket.Chat does, it is none.
+    let parts = (std::sync::Arc::new(scene.host.clone()), std::sync::Arc::new(scene.host.clone()));
+    let random = SeededRandomness::new(78);
+    let lenient = EmailCode::new(scene.vault.clone(), parts.0, parts.1, random).only_with_address();
+    let two_factor = scene.two_factor.clone().with(lenient);
+    assert_eq!(block_on(two_factor.enrolled(&dora)).unwrap(), [method::PASSWORD]);
+    assert!(block_on(two_factor.demand(&Ask::of(&dora, Operation::SignIn, b""))).is_ok());
+}
+
+#[test]
+fn whoever_goes_away_while_the_mail_is_being_sent_is_sent_another_one() {
+    let (alice, scene) = (alice(), scene());
+    let ask = Ask::of(&alice, Operation::SignIn, b"");
+    *scene.host.mail_hangs.lock().unwrap() = true;
+    {
+        let mut asking = std::pin::pin!(scene.two_factor.demand(&ask));
+        let waker = std::task::Waker::noop();
+        let mut context = std::task::Context::from_waker(waker);
+        assert!(asking.as_mut().poll(&mut context).is_pending());
+    }
+    *scene.host.mail_hangs.lock().unwrap() = false;
+    let code = Answer::new(asked(&scene, &ask));
+    assert_eq!(scene.sign_in(&alice, &code), Ok(answered("email")));
+}
+
+#[test]
+fn a_code_that_was_tried_too_often_is_worth_nothing_and_another_one_is_sent() {
+    let (alice, scene) = (alice(), scene());
+    let parts = (std::sync::Arc::new(scene.host.clone()), std::sync::Arc::new(scene.host.clone()));
+    let random = SeededRandomness::new(79);
+    let few = EmailCode::new(scene.vault.clone(), parts.0, parts.1, random).most_attempts(2);
+    let two_factor = scene.two_factor.clone().with(few);
+    let ask = Ask::of(&alice, Operation::SignIn, b"");
+    let code = |ask: &Ask<'_>| block_on(two_factor.demand(ask)).map_err(|error| error.code());
+    let _ = code(&ask).unwrap_err();
+    let (right, wrong) = (Answer::new(scene.host.last_code()), Answer::new("aaaa-aaaa"));
+    assert_eq!(code(&ask.answered(&wrong)).unwrap_err(), "second_factor_wrong");
+    assert_eq!(code(&ask.answered(&wrong)).unwrap_err(), "second_factor_wrong");
+    assert_eq!(code(&ask.answered(&right)).unwrap_err(), "second_factor_locked");
+    let _ = code(&ask).unwrap_err();
+    let fresh = Answer::new(scene.host.last_code());
+    assert!(code(&ask.answered(&fresh)).is_ok());
+}
+
+#[test]
+fn a_code_ends_with_the_password_that_was_there_when_it_was_sent() {
+    let (alice, scene) = (alice(), scene());
+    let code = Answer::new(asked(&scene, &Ask::of(&alice, Operation::SignIn, b"")));
+    *scene.host.passwords_changed.lock().unwrap() = 2;
+    assert_eq!(scene.sign_in(&alice, &code), Err("second_factor_wrong"));
 }
 
 #[test]

@@ -15,7 +15,9 @@ use crate::scene::{HOST, Scene, alice};
 #[test]
 fn changes_and_their_events_go_together() {
     block_on(go_together(&MemoryStore::default()));
-    block_on(go_together(&SqliteStore::open(":memory:", sample::realm()).unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("tokens.db"), sample::realm()).unwrap();
+    block_on(go_together(&store));
 }
 
 #[test]
@@ -24,7 +26,7 @@ fn every_change_of_an_owners_factors_is_in_the_list_with_whoever_made_it() {
     let session = scene.session(&alice);
     let by = By::token(&session);
     let password = Answer::new("alice-password");
-    let ask = Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code");
+    let ask = Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code alice");
     let proof = block_on(scene.two_factor.demand(&ask.answered(&password))).unwrap();
     let codes = block_on(scene.backup.regenerate(&scene.two_factor, &alice, proof, by)).unwrap();
     let mut codes = codes.keep_tokens().into_iter();
@@ -34,7 +36,7 @@ fn every_change_of_an_owners_factors_is_in_the_list_with_whoever_made_it() {
         block_on(scene.two_factor.demand(&ask.answered(&answer))).unwrap()
     };
     let (two_factor, enable, disable) =
-        (&scene.two_factor, proof("enable email"), proof("disable email"));
+        (&scene.two_factor, proof("enable email alice"), proof("disable email alice"));
     block_on(scene.email.enable(two_factor, &alice, enable, by)).unwrap().keep_tokens();
     block_on(scene.email.disable(two_factor, &alice, disable, by)).unwrap().keep_tokens();
     block_on(two_factor.reset(&alice, None, HOST)).unwrap().keep_tokens();

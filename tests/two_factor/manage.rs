@@ -32,7 +32,7 @@ fn code_of(scene: &Scene, shown: &OtpAuth, by: i64) -> Answer {
 fn enrolled(scene: &Scene) -> (Verified, OtpAuth) {
     let (alice, session) = (alice(), scene.session(&alice()));
     let password = Answer::new("alice-password");
-    let proof = proof(scene, &session, "enable totp", &password);
+    let proof = proof(scene, &session, "enable totp alice", &password);
     let by = By::token(&session);
     let shown = scene.totp.begin(&scene.two_factor, &alice, "alice@acme.example", proof, by);
     (session, block_on(shown).unwrap())
@@ -66,7 +66,7 @@ fn an_authenticator_is_enrolled_confirmed_used_and_taken_away() {
     assert_eq!(scene.sign_in(&alice, &next), Ok(answered("totp")));
 
     scene.clock.advance(chrono::TimeDelta::seconds(30));
-    let proof = proof(&scene, &session, "disable totp", &code_of(&scene, &shown, 0));
+    let proof = proof(&scene, &session, "disable totp alice", &code_of(&scene, &shown, 0));
     let by = By::token(&session);
     block_on(scene.totp.disable(&scene.two_factor, &alice, proof, by)).unwrap().keep_tokens();
     assert_eq!(scene.told(EventKind::FactorDisabled), 1);
@@ -95,10 +95,10 @@ fn an_authenticator_replaces_the_former_one_only_with_a_code_of_that() {
     let scene = Scene::new(FactorPolicy::default()).with_totp(&alice);
     let session = scene.session(&alice);
     let password = Answer::new("alice-password");
-    let ask = Ask::by(&session, Operation::ChangeFactors, b"enable totp");
+    let ask = Ask::by(&session, Operation::ChangeFactors, b"enable totp alice");
     let refused = scene.demand(&ask.answered(&password)).unwrap_err();
     assert_eq!(refused.code(), "second_factor_wrong");
-    let proof = proof(&scene, &session, "enable totp", &scene.code(0));
+    let proof = proof(&scene, &session, "enable totp alice", &scene.code(0));
     let by = By::token(&session);
     let shown = scene.totp.begin(&scene.two_factor, &alice, "alice", proof, by);
     let shown = block_on(shown).unwrap();
@@ -117,15 +117,16 @@ fn a_proof_for_one_change_makes_no_other_and_none_of_somebody_else() {
         "enable email",
         "disable email",
         "regenerate backup_code",
-        "reset alice",
+        "disable backup_code",
+        "reset",
     ];
     let password = Answer::new("alice-password");
     for made in changes {
-        for tried in changes.iter().take(5) {
+        for tried in changes.iter().take(6) {
             for owner in [alice(), bob()] {
                 let scene = Scene::new(FactorPolicy::default());
                 let session = scene.session(&alice());
-                let proof = proof(&scene, &session, made, &password);
+                let proof = proof(&scene, &session, &format!("{made} alice"), &password);
                 let tried_it = change(&scene, tried, &owner, proof, By::token(&session));
                 match tried_it {
                     Err(FactorChangeError::NotProved) => {
@@ -139,7 +140,7 @@ fn a_proof_for_one_change_makes_no_other_and_none_of_somebody_else() {
         // Alice is no administrator, and says so herself.
         let scene = Scene::new(FactorPolicy::default());
         let session = scene.session(&alice());
-        let proof = proof(&scene, &session, made, &password);
+        let proof = proof(&scene, &session, &format!("{made} alice"), &password);
         let by = By::token(&session);
         let reset = block_on(scene.two_factor.reset(&alice(), Some(proof), by)).map(drop_changed);
         assert!(matches!(reset, Err(FactorChangeError::Caller(_))), "{reset:?}");
@@ -164,6 +165,9 @@ fn change(
             "enable email" => {
                 scene.email.enable(two_factor, owner, proof, by).await.map(drop_changed)
             }
+            "disable backup_code" => {
+                scene.backup.disable(two_factor, owner, proof, by).await.map(drop_changed)
+            }
             "disable email" => {
                 scene.email.disable(two_factor, owner, proof, by).await.map(drop_changed)
             }
@@ -185,7 +189,7 @@ fn twelve_backup_codes_are_right_once_each_and_their_owners_alone() {
     let alice = alice();
     let scene = Scene::new(FactorPolicy::default()).with_totp(&alice);
     let session = scene.session(&alice);
-    let proof = proof(&scene, &session, "regenerate backup_code", &scene.code(0));
+    let proof = proof(&scene, &session, "regenerate backup_code alice", &scene.code(0));
     let by = By::token(&session);
     let codes = block_on(scene.backup.regenerate(&scene.two_factor, &alice, proof, by));
     let codes = codes.unwrap().keep_tokens();
@@ -211,7 +215,7 @@ fn of_64_at_once_with_one_backup_code_one_is_accepted() {
     let scene = Scene::new(FactorPolicy::default());
     let session = scene.session(&alice);
     let password = Answer::new("alice-password");
-    let proof = proof(&scene, &session, "regenerate backup_code", &password);
+    let proof = proof(&scene, &session, "regenerate backup_code alice", &password);
     let by = By::token(&session);
     let codes = block_on(scene.backup.regenerate(&scene.two_factor, &alice, proof, by));
     for code in codes.unwrap().keep_tokens().iter().take(6) {
@@ -235,25 +239,25 @@ fn mailed_codes_are_enabled_for_verified_addresses_and_disabled() {
     let enable = |scene: &Scene, proof| {
         block_on(scene.email.enable(&scene.two_factor, &alice, proof, by)).map(drop_changed)
     };
-    let first = proof(&scene, &session, "enable email", &password);
+    let first = proof(&scene, &session, "enable email alice", &password);
     enable(&scene, first).unwrap();
     // From now on the mailbox is asked.
-    let ask = Ask::by(&session, Operation::ChangeFactors, b"enable email");
+    let ask = Ask::by(&session, Operation::ChangeFactors, b"enable email alice");
     let _ = scene.demand(&ask).unwrap_err();
     let code = Answer::new(scene.host.last_code());
-    let again = enable(&scene, proof(&scene, &session, "enable email", &code));
+    let again = enable(&scene, proof(&scene, &session, "enable email alice", &code));
     assert!(matches!(again, Err(FactorChangeError::AlreadyEnabled)), "{again:?}");
-    let ask = Ask::by(&session, Operation::ChangeFactors, b"disable email");
+    let ask = Ask::by(&session, Operation::ChangeFactors, b"disable email alice");
     let _ = scene.demand(&ask).unwrap_err();
     let code = Answer::new(scene.host.last_code());
-    let proof = proof(&scene, &session, "disable email", &code);
+    let proof = proof(&scene, &session, "disable email alice", &code);
     block_on(scene.email.disable(&scene.two_factor, &alice, proof, by)).map(drop_changed).unwrap();
     assert_eq!(block_on(scene.two_factor.enrolled(&alice)).unwrap(), ["password"]);
 
     let dora = OwnerId::new("dora").unwrap();
     let session = scene.session(&dora);
     let password = Answer::new("dora-password");
-    let ask = Ask::by(&session, Operation::ChangeFactors, b"enable email").answered(&password);
+    let ask = Ask::by(&session, Operation::ChangeFactors, b"enable email dora").answered(&password);
     let proof = block_on(scene.two_factor.demand(&ask)).unwrap();
     let by = By::token(&session);
     let refused = block_on(scene.email.enable(&scene.two_factor, &dora, proof, by));
@@ -267,7 +271,7 @@ fn a_change_offers_to_end_the_owners_other_tokens() {
     let request = IssueRequest::new(bob(), Grant::Full).of_kind(Kind::session());
     let (bobs, _) = block_on(scene.tokens.issue(request, HOST)).unwrap();
     let password = Answer::new("alice-password");
-    let proof = proof(&scene, &session, "regenerate backup_code", &password);
+    let proof = proof(&scene, &session, "regenerate backup_code alice", &password);
     let by = By::token(&session);
     let changed = block_on(scene.backup.regenerate(&scene.two_factor, &alice, proof, by)).unwrap();
     let (codes, ended) = block_on(changed.end_tokens(&scene.tokens, Some(session.id()), by));
@@ -300,13 +304,82 @@ fn an_administrator_takes_all_factors_from_somebody_who_has_lost_them() {
 }
 
 #[test]
+fn an_administrators_proof_is_good_for_the_owner_that_it_names_and_no_other() {
+    let (alice, bob) = (alice(), bob());
+    let changes = [
+        "enable totp",
+        "disable totp",
+        "enable email",
+        "disable email",
+        "regenerate backup_code",
+        "disable backup_code",
+    ];
+    for what in changes {
+        for named in [&alice, &bob] {
+            let scene = Scene::new(FactorPolicy::default());
+            let session = scene.session(&bob);
+            let password = Answer::new("bob-password");
+            let proof = proof(&scene, &session, &format!("{what} {named}"), &password);
+            let made = change(&scene, what, &alice, proof, By::administrator(&session));
+            let refused = matches!(made, Err(FactorChangeError::NotProved));
+            assert_eq!(refused, named == &bob, "{what} {named}: {made:?}");
+        }
+    }
+}
+
+#[test]
+fn an_administrator_unlocks_whom_somebody_else_has_locked_out_and_takes_nothing() {
+    let (alice, bob) = (alice(), bob());
+    let scene = Scene::new(FactorPolicy::default()).with_totp(&alice).with_totp(&bob);
+    for _ in 0..5 {
+        assert_eq!(scene.sign_in(&alice, &Answer::new("00000x")), Err("second_factor_wrong"));
+    }
+    assert_eq!(scene.sign_in(&alice, &scene.code(0)), Err("second_factor_locked"));
+    let session = scene.session(&bob);
+    let administrator = By::administrator(&session);
+    let none = block_on(scene.two_factor.unlock(&alice, None, administrator));
+    assert!(matches!(none, Err(FactorChangeError::NotProved)), "{none:?}");
+    let own = block_on(scene.two_factor.unlock(&bob, None, By::token(&session)));
+    assert!(matches!(own, Err(FactorChangeError::Caller(_))), "{own:?}");
+    let proof = proof(&scene, &session, "unlock alice", &scene.code(0));
+    block_on(scene.two_factor.unlock(&alice, Some(proof), administrator)).unwrap();
+    assert_eq!(scene.told(EventKind::FactorsUnlocked), 1);
+    assert_eq!(scene.sign_in(&alice, &scene.code(0)), Ok(answered("totp")));
+}
+
+#[test]
+fn backup_codes_go_with_the_authenticator_that_they_stand_in_for() {
+    let alice = alice();
+    let scene = Scene::new(FactorPolicy::default()).with_totp(&alice);
+    let session = scene.session(&alice);
+    let by = By::token(&session);
+    let first = proof(&scene, &session, "regenerate backup_code alice", &scene.code(0));
+    let codes = block_on(scene.backup.regenerate(&scene.two_factor, &alice, first, by));
+    let codes = codes.unwrap().keep_tokens();
+    let code = Answer::new(codes[0].expose_secret());
+    let second = proof(&scene, &session, "disable totp alice", &code);
+    change(&scene, "disable totp", &alice, second, by).unwrap();
+    assert_eq!(block_on(scene.two_factor.enrolled(&alice)).unwrap(), ["password"]);
+    assert!(scene.demand(&Ask::of(&alice, Operation::SignIn, b"")).is_ok());
+}
+
+#[test]
+fn a_seed_that_was_drawn_before_another_factor_was_enabled_is_not_confirmed() {
+    let scene = Scene::new(FactorPolicy::default());
+    let (session, shown) = enrolled(&scene);
+    block_on(scene.email.import(&alice())).unwrap();
+    let late = confirm(&scene, &session, &code_of(&scene, &shown, 0));
+    assert!(matches!(late, Err(FactorChangeError::NotPending)), "{late:?}");
+}
+
+#[test]
 fn a_token_that_was_revoked_elsewhere_changes_no_factor_before_that_is_heard_of_here() {
     let (store, clock) = (MemoryStore::default(), ManualClock::new(sample::start()));
     let node = |seed| Scene::on(store.clone(), clock.clone(), FactorPolicy::default(), seed);
     let (alice, here, elsewhere) = (alice(), node(1), node(2));
     let session = here.session(&alice);
     let password = Answer::new("alice-password");
-    let proof = proof(&here, &session, "regenerate backup_code", &password);
+    let proof = proof(&here, &session, "regenerate backup_code alice", &password);
     block_on(elsewhere.tokens.revoke(session.id(), HOST, None)).unwrap();
     let by = By::token(&session);
     let refused = change(&here, "regenerate backup_code", &alice, proof, by);

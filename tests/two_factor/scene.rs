@@ -55,15 +55,26 @@ impl Scene {
         policy: FactorPolicy,
         seed: u64,
     ) -> Self {
+        Self::under(&keyring(), store, clock, policy, seed)
+    }
+
+    /// The same, with other keys.
+    pub(crate) fn under<S: TokenStore + FactorStore + Clone>(
+        keyring: &Keyring,
+        store: S,
+        clock: ManualClock,
+        policy: FactorPolicy,
+        seed: u64,
+    ) -> Self {
         let (heard, host) = (RecordingSink::new(), Host::default());
         let random = |by: u64| SeededRandomness::new(seed * 100 + by);
-        let sealer = AeadSealer::new(&keyring(), random(1)).unwrap();
+        let sealer = AeadSealer::new(keyring, random(1)).unwrap();
         let vault = Vault::new(store.clone(), sealer, store.realm().clone());
         let mut personal = KindPolicy::personal();
         personal.may_bypass_two_factor = true;
         personal.second_factor = true;
         let mut rules = sample::rules();
-        rules.keyring = keyring();
+        rules.keyring = keyring.clone();
         let rules = rules.with_policy(Policy::default().with_kind(Kind::personal(), personal));
         let tokens: Tokens<ReadWrite> =
             Builder::new(store, rules, clock.clone(), random(2)).audit(heard.clone()).build();
@@ -151,6 +162,9 @@ pub(crate) struct Host {
     mails: Arc<Mutex<Vec<(String, String)>>>,
     pub(crate) is_away: Arc<Mutex<bool>>,
     pub(crate) mail_is_down: Arc<Mutex<bool>>,
+    pub(crate) mail_hangs: Arc<Mutex<bool>>,
+    /// How often, so to say.
+    pub(crate) passwords_changed: Arc<Mutex<u8>>,
 }
 
 impl Host {
@@ -195,6 +209,10 @@ impl Directory for Host {
 #[async_trait]
 impl Mailer for Host {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        let hangs = *self.mail_hangs.lock().unwrap();
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         if *self.mail_is_down.lock().unwrap() {
             return Err(MailError("there is no way out".into()));
         }
@@ -207,7 +225,8 @@ impl Mailer for Host {
 impl Passwords for Host {
     async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, BoxError> {
         self.is_there()?;
-        Ok((owner.as_str() != "carol").then_some(Enrolment([1; 16])))
+        let changed = *self.passwords_changed.lock().unwrap();
+        Ok((owner.as_str() != "carol").then_some(Enrolment([changed; 16])))
     }
 
     async fn is_right(&self, owner: &OwnerId, answer: &Answer) -> Result<bool, BoxError> {

@@ -7,7 +7,7 @@ use keyfob::service::two_factor::error::StepUpError;
 use keyfob::service::two_factor::{Ask, TwoFactor, Vault};
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::{ManualClock, SeededRandomness, block_on, sample};
-use keyfob::two_factor::{AeadSealer, Totp};
+use keyfob::two_factor::{AeadSealer, Imported, Totp, TotpSeed};
 use keyfob::{By, Key, KeyId, Keyring, Operation, TokenStore as _};
 
 use crate::scene::{SEED, Scene, alice, answered, bob, keyring};
@@ -76,6 +76,51 @@ fn a_key_is_changed_by_use_and_the_old_one_can_then_go() {
 }
 
 #[test]
+fn a_key_can_go_once_every_owner_was_looked_at_and_what_was_worth_little_shuts_nobody_out() {
+    let (alice, bob, store) = (alice(), bob(), MemoryStore::default());
+    let at = |keyring: &Keyring, seed| {
+        let clock = ManualClock::new(sample::start());
+        Scene::under(keyring, store.clone(), clock, FactorPolicy::rocketchat(), seed)
+    };
+    let key = |id: &str, byte| Key::new(KeyId::new(id).unwrap(), &[byte; 32]).unwrap();
+    let (old, new) = (keyring(), Keyring::new(key("k2", 8)));
+    let before = at(&old, 1).with_email(&alice).with_totp(&bob);
+    let session = before.session(&alice);
+    let by = By::token(&session);
+    // A mailed code, a device, a challenge and backup codes, all under the old key.
+    let host = Ask::by(&session, Operation::Host, b"x").from_device(b"laptop");
+    let _ = before.demand(&host).unwrap_err();
+    let code = Answer::new(before.host.last_code());
+    assert!(before.demand(&host.answered(&code)).is_ok());
+    let _ = before.demand(&Ask::of(&alice, Operation::SignIn, b"")).unwrap_err();
+    let asked = Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code alice");
+    let _ = before.demand(&asked).unwrap_err();
+    let code = Answer::new(before.host.last_code());
+    let proof = block_on(before.two_factor.demand(&asked.answered(&code))).unwrap();
+    let codes = block_on(before.backup.regenerate(&before.two_factor, &alice, proof, by));
+    let codes = codes.unwrap().keep_tokens();
+
+    let both = at(&new.clone().with_previous(key("k1", 7)), 2);
+    for owner in [&alice, &bob] {
+        block_on(both.two_factor.enrolled(owner)).unwrap();
+    }
+    let after = at(&new, 3);
+    assert_eq!(after.sign_in(&bob, &after.code(0)), Ok(answered("totp")));
+    let left = Answer::new(codes[0].expose_secret());
+    assert_eq!(after.sign_in(&alice, &left), Ok(answered("backup_code")));
+    // The device is forgotten and nothing is waiting: nobody is told that it is unavailable.
+    let session = after.session(&alice);
+    let host = Ask::by(&session, Operation::Host, b"x").from_device(b"laptop");
+    assert_eq!(after.demand(&host).unwrap_err().code(), "second_factor_required");
+    let left = Answer::new(codes[1].expose_secret());
+    assert!(after.demand(&host.answered(&left)).is_ok());
+    // What the host brings at each start is known, whoever sealed that.
+    assert_eq!(block_on(after.email.import(&alice)).unwrap(), Imported::AsKnown);
+    let seed = TotpSeed::from_base32(SEED).unwrap();
+    assert_eq!(block_on(after.totp.import(&bob, seed)).unwrap(), Imported::AsKnown);
+}
+
+#[test]
 fn nothing_that_is_kept_holds_a_seed_a_code_or_its_digest() {
     let alice = alice();
     let folder = tempfile::tempdir().unwrap();
@@ -85,12 +130,13 @@ fn nothing_that_is_kept_holds_a_seed_a_code_or_its_digest() {
     let scene = Scene::on(store, clock, FactorPolicy::default(), 1).with_email(&alice);
     let session = scene.session(&alice);
     let by = By::token(&session);
-    let _ = scene.demand(&Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code"));
+    let _ =
+        scene.demand(&Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code alice"));
     let mailed = scene.host.last_code();
     let _ = scene.demand(&Ask::of(&alice, Operation::SignIn, b"")).unwrap_err();
     let waiting = scene.host.last_code();
     let answer = Answer::new(mailed.clone());
-    let ask = Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code");
+    let ask = Ask::by(&session, Operation::ChangeFactors, b"regenerate backup_code alice");
     // The newest code counts alone.
     assert!(scene.demand(&ask.answered(&answer)).is_err());
     let _ = scene.demand(&ask).unwrap_err();

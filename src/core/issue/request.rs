@@ -112,8 +112,8 @@ impl<S: Scope> IssueRequest<S> {
             self.name.to_string(),
             self.note.to_string(),
             self.unique_name.to_string(),
-            format!("{:?}", self.not_before),
-            format!("{:?}", self.lifetime),
+            self.not_before.map(|at| at.timestamp_micros().to_string()).unwrap_or_default(),
+            self.lifetime.parameter(),
         ];
         let mut bytes = Vec::new();
         for field in fields.into_iter().chain(scopes).chain(networks) {
@@ -143,6 +143,19 @@ impl<S: Scope> IssueRequest<S> {
     pub const fn never_expires(mut self) -> Self {
         self.lifetime = Lifetime::Unlimited;
         self
+    }
+}
+
+impl Lifetime {
+    /// The same text for the same life, whatever the library of dates makes of it.
+    pub(in crate::core) fn parameter(self) -> String {
+        match self {
+            Self::Default => "default".to_owned(),
+            // Finer than any life is kept.
+            Self::For(length) => format!("for {:?}", length.num_microseconds()),
+            Self::Until(at) => format!("until {}", at.timestamp_micros()),
+            Self::Unlimited => "unlimited".to_owned(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Enrolments, TRIES, TwoFactor, contended};
+use super::{TRIES, TwoFactor, contended};
 use crate::core::digest::Digest;
 use crate::core::factor::Challenge;
 use crate::core::id::{OwnerId, TokenId};
@@ -18,10 +18,8 @@ use crate::ports::two_factor::FactorError;
 #[derive(Clone, Serialize, Deserialize)]
 struct Waiting {
     id: TokenId,
-    /// Of whom, what and by which token it was asked.
+    /// Of whom, what, by which token and among which factors it was asked.
     digest: [u8; 32],
-    /// What the owner had enrolled.
-    mark: [u8; 32],
     /// In microseconds since 1970.
     expires_at: i64,
 }
@@ -31,7 +29,6 @@ impl<S: Scope> TwoFactor<S> {
     pub(super) async fn put(
         &self,
         challenge: &Challenge,
-        enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> Result<String, FactorError> {
         let mut generator = Generator(&*self.tokens.inner.entropy);
@@ -40,11 +37,11 @@ impl<S: Scope> TwoFactor<S> {
         let waiting = Waiting {
             id,
             digest: challenge.digest(),
-            mark: enrolments.mark,
             expires_at: micros(expires_at.unwrap_or(now)),
         };
         for _ in 0..TRIES {
-            let kept = self.vault.load::<Vec<Waiting>>(challenge.owner(), RECORD).await?;
+            let kept =
+                self.vault.load_if_readable::<Vec<Waiting>>(challenge.owner(), RECORD).await?;
             let mut all = kept.value.unwrap_or_default();
             all.retain(|waiting| waiting.expires_at > micros(now));
             if all.len() >= MOST_WAITING {
@@ -66,22 +63,20 @@ impl<S: Scope> TwoFactor<S> {
         &self,
         name: &str,
         challenge: &Challenge,
-        enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> Result<bool, FactorError> {
         let Some((id, owner)) = read(name) else { return Ok(false) };
         for _ in 0..TRIES {
-            let kept = self.vault.load::<Vec<Waiting>>(&owner, RECORD).await?;
+            let kept = self.vault.load_if_readable::<Vec<Waiting>>(&owner, RECORD).await?;
             let mut all = kept.value.unwrap_or_default();
             let Some(at) = all.iter().position(|waiting| waiting.id == id) else {
                 return Ok(false);
             };
             let taken = all.remove(at);
             if self.vault.save(&owner, RECORD, kept.version, &all).await? {
-                let same = |a, b| Digest::from_bytes(a).matches(Digest::from_bytes(b));
+                let digest = Digest::from_bytes(taken.digest);
                 return Ok(taken.expires_at > micros(now)
-                    && same(taken.digest, challenge.digest())
-                    && same(taken.mark, enrolments.mark));
+                    && digest.matches(Digest::from_bytes(challenge.digest())));
             }
         }
         Err(contended())

@@ -76,17 +76,10 @@ impl<S: Scope> TwoFactor<S> {
         proof: Option<TwoFactorProof>,
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
-        if let By::Token { administrator: false, .. } = by {
-            return Err(ChangeFailure::Missing.into());
-        }
-        let entitled = match (proof, by) {
-            (Some(proof), by) => self.entitle(owner, proof, &format!("reset {owner}"), by).await?,
-            (None, By::Host(_)) => self.entitled_caller(owner, by).await?,
-            (None, By::Token { .. }) => return Err(FactorChangeError::NotProved),
-        };
+        let entitled = self.administrator(owner, proof, "reset", by).await?;
         // Told before anything is taken, so that nothing is gone that nobody hears of.
         let event = entitled.event(EventKind::FactorsReset, "");
-        self.vault.store().change_factor(owner, RESET, 0, None, &event).await?;
+        self.vault.store().change_factor(owner, NOTHING, 0, None, &event).await?;
         for method in &self.methods {
             method.forget(owner).await?;
         }
@@ -96,18 +89,59 @@ impl<S: Scope> TwoFactor<S> {
         Ok(self.changed(entitled, &event, ()))
     }
 
-    /// Takes the proof for a change of this owner's factors.
+    /// Forgets how often an owner has answered wrongly, and leaves its factors alone: for those whom
+    /// somebody else has locked out.
+    ///
+    /// A caller that presents a token must be an administrator and give a proof for
+    /// [`Operation::ChangeFactors`] with the parameters `unlock` and the owner's id.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorChangeError`]; after trouble with the store, repeat it.
+    pub async fn unlock(
+        &self,
+        owner: &OwnerId,
+        proof: Option<TwoFactorProof>,
+        by: By<'_>,
+    ) -> Result<(), FactorChangeError> {
+        let entitled = self.administrator(owner, proof, "unlock", by).await?;
+        let event = entitled.event(EventKind::FactorsUnlocked, "");
+        self.vault.store().change_factor(owner, NOTHING, 0, None, &event).await?;
+        self.vault.store().clear_attempts(owner, ATTEMPTS).await?;
+        self.changed(entitled, &event, ()).keep_tokens();
+        Ok(())
+    }
+
+    /// The host itself, or an administrator with a proof.
+    async fn administrator(
+        &self,
+        owner: &OwnerId,
+        proof: Option<TwoFactorProof>,
+        what: &str,
+        by: By<'_>,
+    ) -> Result<Entitled, FactorChangeError> {
+        match (proof, by) {
+            (_, By::Token { administrator: false, .. }) => Err(ChangeFailure::Missing.into()),
+            (Some(proof), by) => self.entitle(owner, proof, what, by).await,
+            (None, By::Host(_)) => self.entitled_caller(owner, by).await,
+            (None, By::Token { .. }) => Err(FactorChangeError::NotProved),
+        }
+    }
+
+    /// Takes the proof for a change of this owner's factors; its parameters are what is to be done
+    /// and to whom, so that it is good for nobody else's.
     pub(crate) async fn entitle(
         &self,
         owner: &OwnerId,
         proof: TwoFactorProof,
-        parameters: &str,
+        what: &str,
         by: By<'_>,
     ) -> Result<Entitled, FactorChangeError> {
         let entitled = self.entitled_caller(owner, by).await?;
         let Entitled { actor, now, .. } = &entitled;
         let asker = actor.owner.as_ref().unwrap_or(owner);
         let operation = Operation::ChangeFactors;
+        let parameters = format!("{what} {owner}");
         if proof.holds_for(asker, operation, parameters.as_bytes(), actor.token, *now) {
             Ok(entitled)
         } else {
@@ -148,4 +182,4 @@ impl<S: Scope> TwoFactor<S> {
 }
 
 /// No factor is called so: what is told under this name is of all of them.
-const RESET: &str = "reset";
+const NOTHING: &str = "all";

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use super::error::{Question, StepUpError};
-use super::{ATTEMPTS, Enrolments, TwoFactor};
+use super::{ATTEMPTS, TwoFactor};
 use crate::core::error::Refusal;
 use crate::core::event::{Actor, Event, EventKind};
 use crate::core::factor::{Challenge, Grounds, Operation, TwoFactorProof};
@@ -127,51 +127,56 @@ impl<S: Scope> TwoFactor<S> {
             return proof(Grounds::Bypassed);
         }
         let enrolments = self.enrolments(challenge.owner()).await?;
-        let device = ask.device.and_then(|device| Some((challenge.presenter()?, device)));
-        if let Some(device) = device
-            && policy.remembers(ask.operation).is_some()
-            && self.is_remembered(challenge.owner(), device, &enrolments, now).await?
-        {
-            return proof(Grounds::Remembered);
-        }
         let methods = match policy.due(ask.operation, &enrolments.methods) {
             Due::Answer(methods) => methods,
             Due::Nothing => return proof(Grounds::NothingEnrolled),
             Due::Refused => return Err(StepUpError::NothingEnrolled),
         };
+        let device = ask.device.and_then(|device| Some((challenge.presenter()?, device)));
+        let time = policy.remembers(ask.operation);
+        if let (Some(device), Some(_)) = (device, time)
+            && self.is_remembered(challenge.owner(), device, &methods, &enrolments, now).await?
+        {
+            return proof(Grounds::Remembered);
+        }
+        // What is asked from here on ends when the owner's factors change.
+        let asked = challenge.clone().among(enrolments.mark);
         let Some(Answered { answer, method, challenge: named }) = ask.answer else {
-            return Err(self.ask(&challenge, methods, None, &enrolments, now).await);
+            return Err(self.ask(&asked, methods, None, now).await);
         };
         let fits = match named {
-            Some(named) => self.take(named, &challenge, &enrolments, now).await?,
+            Some(named) => self.take(named, &asked, now).await?,
             None if policy.needs_challenge => {
-                return Err(self.ask(&challenge, methods, method, &enrolments, now).await);
+                return Err(self.ask(&asked, methods, method, now).await);
             }
             None => true,
         };
         let chosen = self.chosen(&methods, method, answer)?;
         let Some(method) = chosen.filter(|_| fits) else {
-            return Err(self.refuse(&challenge, methods, None, &enrolments, now).await);
+            return Err(self.refuse(&asked, methods, None, now).await);
         };
         let verifier = self.method(method)?;
         let (store, owner) = (self.vault.store(), challenge.owner());
         let reserved = store.reserve_attempt(owner, ATTEMPTS, &self.limits(), now).await?;
         if let Reservation::Locked { until } = reserved {
             self.tell(EventKind::FactorLocked, &challenge, now);
-            let question = self.question(&challenge, methods, method, &enrolments, now).await?;
+            let question = self.question(&asked, methods, method, now).await?;
             return Err(StepUpError::Locked { question, until });
         }
-        match verifier.check(&challenge, answer, now).await {
+        match verifier.check(&asked, answer, now).await {
             Ok(()) => {}
             Err(FactorError::Unavailable(reason)) => return Err(StepUpError::Unavailable(reason)),
-            Err(_) => {
-                return Err(self.refuse(&challenge, methods, Some(method), &enrolments, now).await);
+            Err(FactorError::TooManyAttempts) => {
+                // Of one code: another one can be asked for at once.
+                let question = self.question(&asked, methods, method, now).await?;
+                return Err(StepUpError::Locked { question, until: Some(now) });
             }
+            Err(_) => return Err(self.refuse(&asked, methods, Some(method), now).await),
         }
         // It was right, and is used up. What is only to its owner's comfort must not spoil that.
         let _ = store.clear_attempts(owner, ATTEMPTS).await;
-        if let (Some(device), Some(time)) = (device, policy.remembers(ask.operation)) {
-            let _ = self.remember(owner, device, time, &enrolments, now).await;
+        if let (Some(device), Some(time)) = (device, time) {
+            let _ = self.remember(owner, device, (method, time), &enrolments, now).await;
         }
         proof(Grounds::Answered(method.into()))
     }
@@ -219,7 +224,6 @@ impl<S: Scope> TwoFactor<S> {
         challenge: &Challenge,
         methods: Vec<&'static str>,
         wanted: Option<&str>,
-        enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> StepUpError {
         let asking = async {
@@ -230,7 +234,7 @@ impl<S: Scope> TwoFactor<S> {
                 Err(FactorError::TooManySent) => Err(()),
                 Err(error) => return Err(StepUpError::from(error)),
             };
-            let named = self.named(challenge, enrolments, now).await?;
+            let named = self.named(challenge, now).await?;
             let question = |sent| Question { method, methods, sent, challenge: named };
             Ok(match sent {
                 Ok(sent) => StepUpError::Required(question(sent)),
@@ -246,11 +250,10 @@ impl<S: Scope> TwoFactor<S> {
         challenge: &Challenge,
         methods: Vec<&'static str>,
         method: Option<&'static str>,
-        enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> StepUpError {
         let method = method.or_else(|| methods.first().copied()).unwrap_or_default();
-        self.question(challenge, methods, method, enrolments, now)
+        self.question(challenge, methods, method, now)
             .await
             .map_or_else(StepUpError::from, StepUpError::Wrong)
     }
@@ -260,11 +263,10 @@ impl<S: Scope> TwoFactor<S> {
         challenge: &Challenge,
         methods: Vec<&'static str>,
         method: &'static str,
-        enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> Result<Question, FactorError> {
         let sent = self.method(method)?.outstanding(challenge, now).await?;
-        let named = self.named(challenge, enrolments, now).await?;
+        let named = self.named(challenge, now).await?;
         Ok(Question { method, methods, sent, challenge: named })
     }
 
@@ -272,13 +274,12 @@ impl<S: Scope> TwoFactor<S> {
     async fn named(
         &self,
         challenge: &Challenge,
-        enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> Result<Option<String>, FactorError> {
         if !self.policy.needs_challenge {
             return Ok(None);
         }
-        self.put(challenge, enrolments, now).await.map(Some)
+        self.put(challenge, now).await.map(Some)
     }
 
     pub(super) fn tell(&self, kind: EventKind, challenge: &Challenge, now: DateTime<Utc>) {

@@ -18,6 +18,8 @@ struct Device {
     digest: [u8; 32],
     /// What the owner had enrolled: once any of it is changed, the device is as any other.
     mark: [u8; 32],
+    /// What was answered with.
+    method: String,
     /// In microseconds since 1970.
     until: i64,
 }
@@ -30,32 +32,36 @@ impl Device {
 }
 
 impl<S: Scope> TwoFactor<S> {
-    /// Whether an answer of this owner is remembered of this token and device.
+    /// Whether an answer of this owner with one of these methods is remembered of this token and
+    /// device.
     pub(super) async fn is_remembered(
         &self,
         owner: &OwnerId,
         device: (TokenId, &[u8]),
+        methods: &[&'static str],
         enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> Result<bool, FactorError> {
-        let kept = self.vault.load::<Vec<Device>>(owner, RECORD).await?;
+        let kept = self.vault.load_if_readable::<Vec<Device>>(owner, RECORD).await?;
         let digest = digest(device);
         let devices = kept.value.unwrap_or_default();
-        Ok(devices.iter().any(|device| device.is(digest, enrolments.mark, now)))
+        Ok(devices.iter().any(|device| {
+            methods.contains(&device.method.as_str()) && device.is(digest, enrolments.mark, now)
+        }))
     }
 
     pub(super) async fn remember(
         &self,
         owner: &OwnerId,
         device: (TokenId, &[u8]),
-        time: TimeDelta,
+        (method, time): (&'static str, TimeDelta),
         enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> Result<(), FactorError> {
         let digest = digest(device);
         let until = micros(now.checked_add_signed(time).unwrap_or(now));
         for _ in 0..TRIES {
-            let kept = self.vault.load::<Vec<Device>>(owner, RECORD).await?;
+            let kept = self.vault.load_if_readable::<Vec<Device>>(owner, RECORD).await?;
             let mut devices = kept.value.unwrap_or_default();
             let counts = |device: &Device| {
                 device.until > micros(now)
@@ -67,7 +73,8 @@ impl<S: Scope> TwoFactor<S> {
             let excess = devices.len().saturating_add(1).saturating_sub(self.policy.most_devices);
             devices.drain(..excess.min(devices.len()));
             if self.policy.most_devices > 0 {
-                devices.push(Device { digest, mark: enrolments.mark, until });
+                let (mark, method) = (enrolments.mark, method.to_owned());
+                devices.push(Device { digest, mark, method, until });
             }
             if self.vault.save(owner, RECORD, kept.version, &devices).await? {
                 return Ok(());

@@ -26,12 +26,13 @@ pub struct Question {
 #[derive(Debug, thiserror::Error)]
 #[expect(clippy::exhaustive_enums, reason = "a host must decide what to answer to each")]
 pub enum StepUpError {
-    /// There were too many attempts. This one was not compared, right or wrong.
+    /// There were too many attempts, of this owner or at this code. This one was not compared,
+    /// right or wrong.
     #[error("too many attempts")]
     Locked {
         /// What was to be answered.
         question: Question,
-        /// When the next one is compared; `None` is not before an administrator says so.
+        /// When the next one can be compared; `None` is not before an administrator says so.
         until: Option<DateTime<Utc>>,
     },
     /// The owner has no factor, and the policy wants one.
@@ -152,7 +153,7 @@ impl From<FactorError> for FactorChangeError {
             FactorError::Wrong => Self::WrongCode,
             FactorError::NotEnrolled => Self::NotEnabled,
             FactorError::Unavailable(reason) => Self::Unavailable(reason),
-            error @ FactorError::TooManySent => Self::Unavailable(error.into()),
+            error => Self::Unavailable(error.into()),
         }
     }
 }

@@ -10,8 +10,10 @@ mod vault;
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
+use crate::core::factor::Challenge;
 use crate::core::factor_policy::FactorPolicy;
 use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
@@ -110,6 +112,17 @@ impl<S: Scope> TwoFactor<S> {
     /// [`FactorError::Unavailable`] when one of them could not be asked, or is missing.
     pub async fn enrolled(&self, owner: &OwnerId) -> Result<Vec<&'static str>, FactorError> {
         Ok(self.enrolments(owner).await?.methods)
+    }
+
+    /// This challenge to an owner with the factors that it has now.
+    pub(crate) async fn asked(&self, challenge: Challenge) -> Result<Challenge, FactorError> {
+        let enrolments = self.enrolments(challenge.owner()).await?;
+        Ok(challenge.among(enrolments.mark))
+    }
+
+    /// What time it is by the store's clock.
+    pub(crate) async fn now(&self) -> Result<DateTime<Utc>, FactorError> {
+        Ok(self.tokens.inner.now().await?)
     }
 
     async fn enrolments(&self, owner: &OwnerId) -> Result<Enrolments, FactorError> {

@@ -29,8 +29,6 @@ pub struct Vault {
 pub(crate) struct Kept<T> {
     pub(crate) value: Option<T>,
     pub(crate) version: u64,
-    /// Whether it is sealed as it would be today.
-    pub(crate) is_current: bool,
 }
 
 impl Vault {
@@ -45,22 +43,50 @@ impl Vault {
         &self.store
     }
 
+    /// A record, which is sealed anew if its key is about to go.
     pub(crate) async fn load<T: DeserializeOwned>(
         &self,
         owner: &OwnerId,
         name: &str,
     ) -> Result<Kept<T>, FactorError> {
-        let Some(record) = self.store.factor(owner, name).await? else {
-            return Ok(Kept { value: None, version: 0, is_current: true });
-        };
         let context = self.context(owner, name);
-        let opened =
-            self.sealer.open(&record.sealed, &context).map_err(FactorError::unavailable)?;
-        // The error would quote what stands there.
-        let value = serde_json::from_slice(&opened)
-            .map_err(|_| FactorError::unavailable("a sealed record is not what was written"))?;
-        let is_current = self.sealer.is_current(&record.sealed);
-        Ok(Kept { value: Some(value), version: record.version, is_current })
+        for is_last in [false, true] {
+            let Some(record) = self.store.factor(owner, name).await? else { break };
+            let opened = self.sealer.open(&record.sealed, &context);
+            let opened = opened.map_err(FactorError::unavailable)?;
+            if !is_last && !self.sealer.is_current(&record.sealed) {
+                let sealed =
+                    self.sealer.seal(&opened, &context).map_err(FactorError::unavailable)?;
+                self.store.set_factor(owner, name, record.version, Some(&sealed)).await?;
+                continue;
+            }
+            // The error would quote what stands there.
+            let value = serde_json::from_slice(&opened)
+                .map_err(|_| FactorError::unavailable("a sealed record is not what was written"))?;
+            return Ok(Kept { value: Some(value), version: record.version });
+        }
+        Ok(Kept { value: None, version: 0 })
+    }
+
+    /// A record that only lets somebody pass, or go on with something: one that does not open is as
+    /// good as none, and is written over. Where its key is gone, nobody should be shut out by what
+    /// was worth little.
+    pub(crate) async fn load_if_readable<T: DeserializeOwned>(
+        &self,
+        owner: &OwnerId,
+        name: &str,
+    ) -> Result<Kept<T>, FactorError> {
+        let Some(record) = self.store.factor(owner, name).await? else {
+            return Ok(Kept { value: None, version: 0 });
+        };
+        let opened = self.sealer.open(&record.sealed, &self.context(owner, name)).ok();
+        let value = opened.and_then(|opened| serde_json::from_slice(&opened).ok());
+        Ok(Kept { value, version: record.version })
+    }
+
+    /// The version of a record that is to be replaced, whatever it is; zero is none.
+    pub(crate) async fn version(&self, owner: &OwnerId, name: &str) -> Result<u64, FactorError> {
+        Ok(self.store.factor(owner, name).await?.map_or(0, |record| record.version))
     }
 
     /// Returns whether the record was still as expected, and is now this one.
@@ -157,5 +183,5 @@ pub(crate) fn contended() -> FactorError {
 /// Each try loses only to a change that was made; sixteen in a row is a fight, not a race.
 pub(crate) const TRIES: usize = 16;
 
-/// Sixteen remembered devices of some 200 bytes.
-const LONGEST_RECORD: usize = 4096;
+/// Sixteen remembered devices of some 300 bytes.
+const LONGEST_RECORD: usize = 8192;

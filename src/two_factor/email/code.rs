@@ -36,6 +36,8 @@ pub(super) struct Code {
     /// In microseconds since 1970.
     pub(super) expires_at: i64,
     pub(super) attempts: u32,
+    /// Whether it is known to have gone out.
+    pub(super) is_sent: bool,
 }
 
 /// Of the challenge too; the code alone is soon tried out, were it not sealed.

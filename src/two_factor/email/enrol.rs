@@ -14,7 +14,8 @@ use crate::two_factor::Imported;
 
 impl EmailCode {
     /// Enables mailed codes for an owner with a verified address. The proof is for
-    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `enable email`.
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `enable email` and
+    /// the owner's id, one space between them.
     ///
     /// # Errors
     ///
@@ -43,7 +44,8 @@ impl EmailCode {
     }
 
     /// Takes the factor from an owner. The proof is for
-    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `disable email`.
+    /// [`ChangeFactors`](crate::Operation::ChangeFactors) with the parameters `disable email` and
+    /// the owner's id, one space between them.
     ///
     /// # Errors
     ///
@@ -56,11 +58,11 @@ impl EmailCode {
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
         let entitled = two_factor.entitle(owner, proof, "disable email", by).await?;
-        self.vault.clear(owner, CODE).await?;
         let event = entitled.event(EventKind::FactorDisabled, method::EMAIL);
         if !self.vault.take_away(owner, method::EMAIL, &event).await? {
             return Err(FactorChangeError::NotEnabled);
         }
+        self.vault.clear(owner, CODE).await?;
         Ok(two_factor.changed(entitled, &event, ()))
     }
 
@@ -74,7 +76,7 @@ impl EmailCode {
         if self.vault.load::<Enabled>(owner, method::EMAIL).await?.value.is_some() {
             return Ok(Imported::AsKnown);
         }
-        if self.vault.load::<()>(owner, IMPORTED).await?.value.is_some() {
+        if self.vault.version(owner, IMPORTED).await? > 0 {
             return Ok(Imported::Differs);
         }
         let given = self.vault.save(owner, method::EMAIL, 0, &self.draw_enrolment()?).await?;
@@ -90,4 +92,4 @@ impl EmailCode {
     }
 }
 
-const IMPORTED: &str = "email.imported";
+pub(super) const IMPORTED: &str = "email.imported";

@@ -115,8 +115,8 @@ cases! {
         s.second.two_factor.reset(&bob(), None, HOST).await.map(FactorsChanged::keep_tokens)
     };
     "FactorsChanged::end_tokens", s => {
-        let changed = s.second.two_factor.reset(&alice(), None, HOST).await;
-        changed.unwrap().end_tokens(&s.tokens, None, HOST).await.1
+        let changed = s.second.changed.lock().unwrap().take().unwrap();
+        changed.end_tokens(&s.tokens, None, HOST).await.1
     };
     "Totp::import", s => {
         let seed = TotpSeed::from_base32("JBSWY3DPEHPK3PXP").unwrap();
@@ -152,16 +152,31 @@ cases! {
         let disabled = s.second.email.disable(&s.second.two_factor, &carol(), proof, HOST).await;
         disabled.map(FactorsChanged::keep_tokens)
     };
-    "EmailCode::send_again", s => s.second.email.send_again(&carol(), s.tokens.now()).await;
+    "EmailCode::send_again", s => s.second.email.send_again(&s.second.two_factor, &carol()).await;
     "BackupCodes::regenerate", s => {
         let proof = s.second.proof_of(&bob(), "regenerate backup_code").await.unwrap();
         let drawn = s.second.backup.regenerate(&s.second.two_factor, &bob(), proof, HOST).await;
         drawn.map(FactorsChanged::keep_tokens)
     };
+    "BackupCodes::disable", s => {
+        let proof = s.second.proof_of(&carol(), "disable backup_code").await.unwrap();
+        let disabled = s.second.backup.disable(&s.second.two_factor, &carol(), proof, HOST).await;
+        // She has none: that is found out, and nothing is changed.
+        if disabled.is_err() { Ok(()) } else { Err("there were some") }
+    };
+    "TwoFactor::unlock", s => s.second.two_factor.unlock(&alice(), None, HOST).await;
     "BackupCodes::remaining", s => s.second.backup.remaining(&bob()).await;
     "Tokens::flush_usage", s => s.tokens.flush_usage().await;
     "Evidence::permits", s => s.evidence().permits(&ReadWrite::Write).await;
     "Authenticated::requires", s => s.authenticated().await.requires(&ReadWrite::Write).await;
+    "RocketChat::caller", s => {
+        s.rocketchat().caller(&s.headers(), None, &ReadWrite::Write).await
+    };
+    "RocketChat::step_up", s => {
+        let (face, headers) = (s.rocketchat(), s.headers());
+        let caller = face.caller(&headers, None, &ReadWrite::Write).await.unwrap();
+        face.step_up(&caller, &headers, None, Operation::Host, b"rename").await
+    };
     "unguarded_routes", s => {
         let routes: Routes<ReadWrite> = Routes::new()
             .get("/any", Need::Token, async || "any")

@@ -150,4 +150,4 @@ fn fresh<S>(store_in: impl Fn(RealmId) -> S) -> S {
 }
 
 /// More than any of them waits; upkeep would go on for ever.
-const MOST_POLLS: u32 = 40;
+const MOST_POLLS: u32 = 60;

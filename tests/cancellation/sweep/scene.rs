@@ -1,6 +1,6 @@
 //! A store with a service on it, tokens in every state, and what can be seen of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,9 +15,10 @@ use keyfob::ports::store::{Epoch, EventQuery, Filter, Insert, Lookup, Query, Sta
 use keyfob::ports::timer::Timer;
 use keyfob::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
 use keyfob::service::two_factor::error::StepUpError;
-use keyfob::service::two_factor::{Ask, TwoFactor, Vault};
+use keyfob::service::two_factor::{Ask, FactorsChanged, TwoFactor, Vault};
 use keyfob::testing::{ManualClock, SeededRandomness, sample};
 use keyfob::two_factor::{AeadSealer, BackupCodes, EmailCode, Totp, TotpSeed};
+use keyfob::wire::rocketchat::RocketChat;
 use keyfob::{
     Access, Actor, Builder, By, Challenge, Event, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
     KindPolicy, Minting, Operation, OwnerId, Policy, ReadWrite, Rotation, ScopeName, State,
@@ -62,6 +63,8 @@ pub(crate) struct Second {
     pub(crate) totp: Totp,
     pub(crate) email: EmailCode,
     pub(crate) backup: BackupCodes,
+    /// Bob's, whose tokens may be ended for it.
+    pub(crate) changed: Mutex<Option<FactorsChanged<()>>>,
 }
 
 impl Second {
@@ -81,7 +84,9 @@ impl Second {
         let email = EmailCode::new(vault.clone(), Arc::new(Pausing), Arc::new(Pausing), random());
         totp.import(&carol(), TotpSeed::from_base32("JBSWY3DPEHPK3PXP").unwrap()).await.unwrap();
         email.import(&carol()).await.unwrap();
-        Self { two_factor, totp, email, backup: BackupCodes::new(vault, random()) }
+        let changed = two_factor.reset(&bob(), None, HOST).await.unwrap();
+        let changed = Mutex::new(Some(changed));
+        Self { changed, two_factor, totp, email, backup: BackupCodes::new(vault, random()) }
     }
 
     /// The proof of the host for a change of this owner's factors.
@@ -90,8 +95,8 @@ impl Second {
         owner: &OwnerId,
         change: &str,
     ) -> Result<TwoFactorProof, StepUpError> {
-        let answer = Answer::new("1");
-        let ask = Ask::of(owner, Operation::ChangeFactors, change.as_bytes());
+        let (answer, parameters) = (Answer::new("1"), format!("{change} {owner}"));
+        let ask = Ask::of(owner, Operation::ChangeFactors, parameters.as_bytes());
         self.two_factor.demand(&ask.answered(&answer)).await
     }
 }
@@ -153,6 +158,19 @@ impl Scene {
 
     pub(crate) fn layer(&self) -> BearerLayer<ReadWrite> {
         BearerLayer::new(self.tokens.clone()).with_directory(Arc::new(Pausing))
+    }
+
+    pub(crate) fn rocketchat(&self) -> RocketChat<ReadWrite> {
+        RocketChat::new(self.layer(), Arc::new(Pausing), self.second.two_factor.clone())
+    }
+
+    /// Alice's, with her answer.
+    pub(crate) fn headers(&self) -> http::HeaderMap {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-auth-token", self.texts.parent.parse().unwrap());
+        headers.insert("x-user-id", alice().as_str().parse().unwrap());
+        headers.insert("x-2fa-code", "1".parse().unwrap());
+        headers
     }
 
     pub(crate) fn evidence(&self) -> Evidence<ReadWrite> {
