@@ -16,6 +16,10 @@ pub mod writing_a_store {}
 #[doc = include_str!("revocation.md")]
 pub mod revocation {}
 
+/// Authenticators, mailed codes, backup codes and passwords, and the proof that they were answered.
+#[doc = include_str!("second_factor.md")]
+pub mod second_factor {}
+
 /// Who attacks, how, and what stands in the way.
 #[doc = include_str!("threat_model.md")]
 pub mod threat_model {}

@@ -171,7 +171,7 @@ impl Default for Answers {
 /// It never holds a token's text. `type` is `about:blank`, so that `title` is the status's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    r#type: &'static str,
+    r#type: AboutBlank,
     title: &'static str,
     status: u16,
     detail: Cow<'static, str>,
@@ -180,8 +180,19 @@ pub struct Problem {
     field: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<TokenId>,
+    // In a box, since a problem is an error that is handed up, and most have none.
     #[serde(flatten)]
-    members: Members,
+    members: Option<Box<Members>>,
+}
+
+/// The one type that problems have here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AboutBlank;
+
+impl Serialize for AboutBlank {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("about:blank")
+    }
 }
 
 /// Members of the host's own, in their order.
@@ -203,14 +214,14 @@ impl Problem {
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
-            r#type: "about:blank",
+            r#type: AboutBlank,
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
             code,
             field: None,
             id: None,
-            members: Members::default(),
+            members: None,
         }
     }
 
@@ -231,7 +242,7 @@ impl Problem {
     /// The same problem, with an extension member (RFC 9457, section 3.2) that no other one has.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.members.0.push((name, value.into()));
+        self.members.get_or_insert_default().0.push((name, value.into()));
         self
     }
 
