@@ -72,7 +72,7 @@ use keyfob::two_factor::{
     TotpSeed, Window,
 };
 use keyfob::wire::native::{Native, Needs};
-use keyfob::wire::rocketchat::{Failure, RocketChat};
+use keyfob::wire::rocketchat::{Failure, Profile, RocketChat};
 use keyfob::{
     Access, Actor, Builder, By, Challenge, ChatScope, Event, EventKind, Expiry, Format, Grant,
     IdempotencyKey, IssueError, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime,
@@ -327,7 +327,13 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let one_code = one_code.keep_tokens();
 
     let directory = Arc::new(Everybody);
-    let rocketchat = RocketChat::new(layer.clone(), directory, two_factor.clone());
+    let rocketchat = RocketChat::new(
+        layer.clone(),
+        directory,
+        two_factor.clone(),
+        ReadWrite::Read,
+        ReadWrite::Write,
+    );
     let mut headers = HeaderMap::new();
     headers.insert("x-auth-token", text.parse().unwrap());
     headers.insert("x-user-id", owner.as_str().parse().unwrap());
@@ -543,6 +549,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "two_factor::window::Window" Debug => [Window::usual()];
         "wire::native::Native" Debug => [native];
         "wire::native::Needs" Debug => [&needs];
+        "wire::rocketchat::Profile" Debug => [Profile::Legacy];
         "wire::rocketchat::RocketChat" Debug => [rocketchat];
         "wire::rocketchat::caller::Caller" Debug => [caller];
         "wire::rocketchat::failure::Failure" Debug => [Failure::unauthorized()];

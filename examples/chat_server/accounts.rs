@@ -96,6 +96,16 @@ impl Accounts {
         self.by_username.get(username).and_then(|at| self.entries.get(*at))
     }
 
+    /// The account of this user name, or of this address.
+    pub(crate) fn called(&self, name: &str) -> Option<&Entry> {
+        self.named(name).or_else(|| {
+            self.entries.iter().find(|entry| {
+                let email = entry.account.email.as_ref();
+                email.is_some_and(|(address, _)| address.eq_ignore_ascii_case(name))
+            })
+        })
+    }
+
     pub(crate) fn of(&self, id: &OwnerId) -> Option<&Entry> {
         self.by_id.get(id).and_then(|at| self.entries.get(*at))
     }

@@ -9,7 +9,7 @@ use keyfob::ports::directory::Directory;
 use keyfob::ports::mailer::Mailer;
 use keyfob::ports::passwords::Passwords as PasswordsPort;
 use keyfob::ports::store::BoxError;
-use keyfob::ports::two_factor::{Answer, Enrolment};
+use keyfob::ports::two_factor::{Answer, Enrolment, FactorError, Sent};
 use keyfob::service::two_factor::{TwoFactor, Vault};
 use keyfob::two_factor::{BackupCodes, CodeShape, EmailCode, Imported, Password, Totp, Window};
 use keyfob::{OwnerId, ReadWrite, Tokens};
@@ -25,6 +25,7 @@ pub(crate) struct Factors {
     pub(crate) rocketchat: TwoFactor<ReadWrite>,
     totp: Arc<Totp>,
     email: Arc<EmailCode>,
+    rocketchat_email: Arc<EmailCode>,
 }
 
 impl Factors {
@@ -54,18 +55,20 @@ impl Factors {
             .with(password(Form::Text));
         let settings = accounts.settings();
         let (lives_for, attempts) = settings.rocketchat_codes();
-        let codes = email()
-            .only_with_address()
-            .shape(CodeShape::SixDigits)
-            .lives_for(lives_for)
-            .most_attempts(attempts);
+        let codes = email().only_with_address().shape(CodeShape::SixDigits);
+        let rocketchat_email = Arc::new(codes.lives_for(lives_for).most_attempts(attempts));
         let rocketchat =
             TwoFactor::new(tokens.clone(), vault.clone(), settings.rocketchat_factors())
                 .with(Totp::new(vault.clone(), random).window(Window::lenient()))
-                .with(codes)
+                .with_shared(Arc::<EmailCode>::clone(&rocketchat_email))
                 .with(BackupCodes::new(vault.clone(), random))
                 .with(password(Form::Sha256Hex));
-        Self { native, rocketchat, totp, email: native_email }
+        Self { native, rocketchat, totp, email: native_email, rocketchat_email }
+    }
+
+    /// Sends another code, as Rocket.Chat's clients ask for it without saying what for.
+    pub(crate) async fn send_again(&self, owner: &OwnerId) -> Result<Sent, FactorError> {
+        self.rocketchat_email.send_again(&self.rocketchat, owner).await
     }
 
     /// Gives each account the factors that the file says it has. What the store knows already, it

@@ -24,6 +24,7 @@ mod people;
 mod rocketchat;
 mod routes;
 mod serve;
+mod session;
 mod settings;
 mod sign_in;
 mod stream;
@@ -42,7 +43,7 @@ use keyfob::http::{Answers, BearerLayer};
 use keyfob::os::TokioTimer;
 use keyfob::wire::native::{Native, Needs};
 use keyfob::wire::rocketchat::RocketChat;
-use keyfob::{ReadWrite, Tokens};
+use keyfob::{Kind, ReadWrite, Tokens};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -70,7 +71,7 @@ struct Host {
     gate: BearerLayer<ReadWrite>,
     messages: Messages,
     passwords: Arc<Passwords>,
-    rocketchat: RocketChat<ReadWrite>,
+    rocketchat: Arc<RocketChat<ReadWrite>>,
     tokens: Tokens<ReadWrite>,
 }
 
@@ -120,10 +121,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
     let answers = Answers::new("chat").map_err(|error| error.to_string())?;
     let native = Native::new(tokens.clone(), Arc::<Accounts>::clone(&accounts), needs);
-    let mut native = native.with_answers(answers);
+    let mut native = native.with_answers(answers).issued_by([Kind::session()]);
     let directory = Arc::<Accounts>::clone(&accounts);
     let gate = native.layer().clone();
-    let mut rocketchat = RocketChat::new(gate.clone(), directory, factors.rocketchat.clone());
+    let (reading, managing) = (ReadWrite::Read, ReadWrite::Write);
+    let mut rocketchat =
+        RocketChat::new(gate.clone(), directory, factors.rocketchat.clone(), reading, managing)
+            .profile(accounts.settings().rocketchat_profile());
     if arguments.store.is_shared() {
         // Within the bound the index would do, and answer 200 for as long after the store is gone:
         // this server promises 503 then. The live connections have the bound.
@@ -137,7 +141,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         gate,
         messages: Messages::default(),
         passwords: Arc::clone(&passwords),
-        rocketchat,
+        rocketchat: Arc::new(rocketchat),
         tokens: tokens.clone(),
         accounts: Arc::clone(&accounts),
     });

@@ -33,11 +33,12 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .get("/messages", Need::Scope(ReadWrite::Read), read)
         .post("/messages", Need::Scope(ReadWrite::Write), say)
         .get("/messages/stream", Need::Scope(ReadWrite::Read), stream::stream)
-        // It reads headers of its own.
-        .post("/api/v1/users.update", Need::Public, rocketchat::update)
         .get("/api/v4/websocket", Need::Public, websocket::connect);
+    let open = open.merge(rocketchat::router(&host));
+    let others = rocketchat::declared(&host);
     let routes = own.with_state(host).merge(native.routes());
     let mut declared = routes.declared();
+    declared.extend(others);
     for path in ["/", "/page.css", "/page.js"] {
         declared.push(Declared::new(Method::GET, path, Need::Public));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use keyfob::core::factor_policy::{FactorPolicy, method};
+use keyfob::wire::rocketchat::Profile;
 use serde::Deserialize;
 
 /// How the server behaves.
@@ -70,9 +71,9 @@ enum RocketchatWire {
     Legacy,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-enum OnDeactivation {
+pub(crate) enum OnDeactivation {
     Keep,
     Wipe,
 }
@@ -90,6 +91,19 @@ impl Settings {
         }
         policy.remember_for = Some(TimeDelta::seconds(settings.remember_for_seconds.into()));
         policy
+    }
+
+    /// Which line of its servers is spoken.
+    pub(crate) const fn rocketchat_profile(&self) -> Profile {
+        match self.rocketchat.wire {
+            RocketchatWire::Eight => Profile::Eight,
+            RocketchatWire::Legacy => Profile::Legacy,
+        }
+    }
+
+    /// What becomes of the tokens of an account that is deactivated there.
+    pub(crate) const fn on_deactivation(&self) -> OnDeactivation {
+        self.rocketchat.on_deactivation
     }
 
     /// How long its mailed codes live, and how many wrong answers they take.

@@ -8,21 +8,18 @@ use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use keyfob::core::owner::OwnerStanding;
+use keyfob::Operation;
 use keyfob::http::{ClientAddress, Problem};
 use keyfob::ports::two_factor::Answer;
-use keyfob::service::error::IssueFailure;
 use keyfob::service::two_factor::Ask;
 use keyfob::service::two_factor::error::StepUpError;
-use keyfob::{
-    Actor, By, Grant, IssueError, IssueRequest, Kind, Operation, OwnerId, TokenName, TwoFactorProof,
-};
 use serde::{Deserialize, Serialize};
 
 use crate::Host;
-use crate::attempts::{Subject, TooMany};
+use crate::attempts::TooMany;
 use crate::passwords::PasswordText;
 use crate::people::unavailable;
+use crate::session::{NotSignedIn, SIGN_IN, first_factor, session};
 
 /// What a person signs in with.
 #[derive(Debug, Deserialize)]
@@ -53,30 +50,10 @@ pub(crate) async fn sign_in(
         Problem::new(rejection.status(), "invalid_body", detail).into_response()
     })?;
     let entry = host.accounts.named(&username);
-    let subject = entry.map_or_else(
-        || Subject::Nobody(username.chars().take(LONGEST_COUNTED_NAME).collect()),
-        |entry| Subject::Account(entry.account.id.clone()),
-    );
-    let attempt = host.attempts.begin(subject, Some(peer)).await.map_err(too_many)?;
-    let own = entry.and_then(|entry| entry.password.as_ref());
-    let is_right = host
-        .passwords
-        .check(own, password.sha256_hex())
-        .await
-        .map_err(|_| unavailable().into_response())?;
-    let Some(entry) = entry.filter(|_| is_right) else {
-        return Err(refused());
-    };
+    let password = password.sha256_hex();
+    let first = first_factor(&host, entry, &username, password, peer).await;
+    let (entry, attempt) = first.map_err(not_signed_in)?;
     let id = &entry.account.id;
-    let Ok(state) = host.tokens.owner_state(id).await else {
-        // While the store is away, those who know their passwords must not be locked out.
-        attempt.succeeded();
-        return Err(unavailable().into_response());
-    };
-    if state.standing != OwnerStanding::Active {
-        attempt.failed_with_the_right_password();
-        return Err(refused());
-    }
     let code = code.as_ref().map(|code| Answer::new(code.expose_secret()));
     let mut ask = Ask::of(id, Operation::SignIn, SIGN_IN);
     if let Some(code) = &code {
@@ -95,38 +72,20 @@ pub(crate) async fn sign_in(
         }
     };
     attempt.succeeded();
-    session(&host, id.clone(), &proof).await
+    let (secret, record) = session(&host, id.clone(), proof).await.map_err(not_signed_in)?;
+    let token = secret.expose_secret();
+    let session = Session { token, expires_at: record.validity.expires_at.at() };
+    Ok(([(CACHE_CONTROL, "no-store")], Json(session)).into_response())
 }
 
-/// A session for whoever has signed in, second factor and all.
-async fn session(
-    host: &Host,
-    owner: OwnerId,
-    proof: &TwoFactorProof,
-) -> Result<Response, Response> {
-    if !proof.holds_for(&owner, Operation::SignIn, SIGN_IN, None, host.tokens.now()) {
-        return Err(unavailable().into_response());
-    }
-    let actor = Actor::account(owner.clone());
-    let mut request = IssueRequest::new(owner, Grant::Full).of_kind(Kind::session());
-    request.name = TokenName::new("signed in").unwrap_or_default();
-    match host.tokens.issue(request, By::Host(&actor)).await {
-        Ok((secret, record)) => {
-            let token = secret.expose_secret();
-            let session = Session { token, expires_at: record.validity.expires_at.at() };
-            Ok(([(CACHE_CONTROL, "no-store")], Json(session)).into_response())
-        }
-        // It was deactivated since the password was found right.
-        Err(IssueFailure::Request(IssueError::OwnerNotActive)) => Err(refused()),
-        Err(error) => {
-            tracing::error!(%error, "no session could be made");
-            Err(unavailable().into_response())
-        }
+fn not_signed_in(why: NotSignedIn) -> Response {
+    match why {
+        NotSignedIn::TooMany(too_many) => self::too_many(&too_many),
+        NotSignedIn::Unavailable => unavailable().into_response(),
+        NotSignedIn::Wrong => refused(),
     }
 }
 
-/// One answer for names that are nobody's, wrong passwords, accounts without one and those that
-/// are deactivated.
 fn refused() -> Response {
     let detail = "the username or the password is wrong";
     let mut response =
@@ -178,7 +137,7 @@ fn second_factor(error: &StepUpError, now: DateTime<Utc>) -> Response {
     response
 }
 
-fn too_many(TooMany { retry_in }: TooMany) -> Response {
+fn too_many(TooMany { retry_in }: &TooMany) -> Response {
     let detail = "there were too many wrong passwords; try again later";
     let status = StatusCode::TOO_MANY_REQUESTS;
     let mut response = Problem::new(status, "too_many_attempts", detail).into_response();
@@ -188,13 +147,7 @@ fn too_many(TooMany { retry_in }: TooMany) -> Response {
     response
 }
 
-/// Signing in has no parameters.
-const SIGN_IN: &[u8] = b"";
-
 const CHALLENGE: &str = r#"Bearer realm="chat""#;
 
 /// For mail, and for those whom only an administrator helps: the time in which five mails are sent.
 const LONGEST_WAIT: i64 = 300;
-
-/// Longer names than that share a count with those that begin like them.
-const LONGEST_COUNTED_NAME: usize = 64;

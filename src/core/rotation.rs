@@ -56,26 +56,19 @@ impl Rotation {
         format!("{token} {overlap:?} {lifetime:?}").into_bytes()
     }
 
-    /// Whether this rotation may go on as far as the second factor goes.
-    ///
-    /// # Errors
-    ///
-    /// [`IssueError::NotProved`] when tokens of this kind take a proof, and this is none for it.
+    /// Whether whoever acts has proved a second factor for this rotation of this token.
+    #[must_use]
     pub fn is_proved(
         &self,
         record: &TokenRecord,
         proof: Option<&TwoFactorProof>,
         by: &Actor,
-        rules: &Rules,
         now: DateTime<Utc>,
-    ) -> Result<(), IssueError> {
+    ) -> bool {
         // Whoever asks has answered, for whomever the token is.
         let asker = by.owner.as_ref().unwrap_or(&record.owner);
         let (operation, parameters) = (Operation::RotateToken, self.parameters(record.id));
-        let holds =
-            |proof: &TwoFactorProof| proof.holds_for(asker, operation, &parameters, by.token, now);
-        let needed = rules.policy.of(&record.kind).second_factor;
-        if needed && !proof.is_some_and(holds) { Err(IssueError::NotProved) } else { Ok(()) }
+        proof.is_some_and(|proof| proof.holds_for(asker, operation, &parameters, by.token, now))
     }
 }
 
@@ -161,7 +154,7 @@ pub fn rotate<R: TryCryptoRng + ?Sized>(
 /// That is no less than issuing it: a token whose kind issues nothing renews itself at the most,
 /// one that issues within its own bounds also what it minted, and neither gives a longer life; one
 /// that issues as its owner reaches as far as its own grant does. A token that passes where a
-/// second factor is due is renewed by the host only, or by itself.
+/// second factor is due is renewed by the host, by itself, or by whoever has answered one for that.
 ///
 /// # Errors
 ///
@@ -170,13 +163,17 @@ pub fn may_rotate<S: Scope>(
     presented: &TokenRecord,
     record: &TokenRecord,
     rotation: Rotation,
+    is_proved: bool,
     rules: &Rules,
 ) -> Result<(), IssueError> {
     let minting = rules.policy.of(&presented.kind).minting;
     if rotation.lifetime.is_some() && minting != Minting::AsOwner {
         return Err(IssueError::MintingForbidden);
     }
-    may_take_over::<S>(presented, record, rules)
+    match may_take_over::<S>(presented, record, rules) {
+        Err(IssueError::BypassNotProved) if is_proved => covers::<S>(presented, record),
+        verdict => verdict,
+    }
 }
 
 /// Whether the holder of one token may be given what another one may do.
@@ -210,7 +207,12 @@ pub fn may_take_over<S: Scope>(
     if record.bypasses_two_factor && !presented.bypasses_two_factor {
         return Err(IssueError::BypassNotProved);
     }
-    // A row whose scopes are all unknown grants nothing.
+    covers::<S>(presented, record)
+}
+
+/// Whether one token may do all that the other one may. A row whose scopes are all unknown grants
+/// nothing.
+fn covers<S: Scope>(presented: &TokenRecord, record: &TokenRecord) -> Result<(), IssueError> {
     let (own, target) = (presented.grant.read::<S>(), record.grant.read::<S>());
     let covered = target.is_none_or(|target| own.is_some_and(|own| own.covers(&target)));
     covered.then_some(()).ok_or(IssueError::GrantExceeded)

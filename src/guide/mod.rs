@@ -20,6 +20,11 @@ pub mod revocation {}
 #[doc = include_str!("second_factor.md")]
 pub mod second_factor {}
 
+/// What is as Rocket.Chat has it, and what is not.
+#[cfg(feature = "rocketchat")]
+#[doc = include_str!("rocketchat.md")]
+pub mod rocketchat {}
+
 /// Who attacks, how, and what stands in the way.
 #[doc = include_str!("threat_model.md")]
 pub mod threat_model {}

@@ -91,7 +91,7 @@ fn verdict(judged: Result<Verified, AuthenticateError>) -> Result<Credentials, D
     }
 }
 
-pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
+pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     if let Some(ClientAddress(address)) = extensions.get() {
         return Some(*address);
     }

@@ -26,6 +26,8 @@ pub use self::evidence::Evidence;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::extract::{Authenticated, Denied};
+#[cfg(feature = "rocketchat")]
+pub(crate) use self::gate::client_address;
 pub use self::layer::{BearerFuture, BearerLayer, BearerService};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

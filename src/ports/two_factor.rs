@@ -36,16 +36,19 @@ pub trait TwoFactorVerifier: fmt::Debug + Send + Sync + 'static {
     /// [`FactorError::Unavailable`] when that could not be looked up.
     async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, FactorError>;
 
-    /// Gets ready for an answer, and says what was sent for it if anything is.
+    /// Gets ready for an answer, and says what was sent for it if anything is; where nothing has to
+    /// be, there is nothing to do.
     ///
     /// # Errors
     ///
     /// [`FactorError`].
     async fn prepare(
         &self,
-        challenge: &Challenge,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Sent>, FactorError>;
+        _challenge: &Challenge,
+        _now: DateTime<Utc>,
+    ) -> Result<Option<Sent>, FactorError> {
+        Ok(None)
+    }
 
     /// Returns `Ok` if the answer is right, and was never used before.
     ///

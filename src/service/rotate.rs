@@ -1,7 +1,7 @@
 //! Rotating tokens.
 
 use crate::core::change::Presenter;
-use crate::core::error::RotateError;
+use crate::core::error::{IssueError, RotateError};
 use crate::core::factor::TwoFactorProof;
 use crate::core::id::TokenId;
 use crate::core::rotation::{Rotation, may_rotate, rotate};
@@ -50,15 +50,16 @@ impl<S: Scope> Tokens<S> {
         for _ in 0..TRIES {
             let presented = inner.presented(by).await?;
             let row = inner.reach(id, by).await?.record;
-            if let Some(presented) = &presented {
-                may_rotate::<S>(presented, &row, rotation, &inner.rules)
-                    .map_err(RotateError::from)?;
-            }
             let mut generator = Generator(&*inner.entropy);
             let now = inner.now().await?;
-            rotation
-                .is_proved(&row, proof.as_ref(), &actor, &inner.rules, now)
-                .map_err(RotateError::from)?;
+            let is_proved = rotation.is_proved(&row, proof.as_ref(), &actor, now);
+            if inner.rules.policy.of(&row.kind).second_factor && !is_proved {
+                return Err(RotateError::from(IssueError::NotProved).into());
+            }
+            if let Some(presented) = &presented {
+                may_rotate::<S>(presented, &row, rotation, is_proved, &inner.rules)
+                    .map_err(RotateError::from)?;
+            }
             let rotated = rotate(&row, rotation, actor.clone(), &inner.rules, now, &mut generator)?;
             let presenter = presented.as_ref().map(Presenter::of);
             let change = rotated.change.presented_by(presenter);

@@ -16,7 +16,7 @@ use crate::core::factor_policy::method;
 use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
 use crate::ports::entropy::Entropy;
-use crate::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
+use crate::ports::two_factor::{Answer, Enrolment, FactorError, TwoFactorVerifier};
 use crate::service::By;
 use crate::service::two_factor::error::FactorChangeError;
 use crate::service::two_factor::{FactorsChanged, TRIES, TwoFactor, Vault, contended};
@@ -82,12 +82,7 @@ impl BackupCodes {
         proof: TwoFactorProof,
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
-        let entitled = two_factor.entitle(owner, proof, "disable backup_code", by).await?;
-        let event = entitled.event(EventKind::FactorDisabled, NAME);
-        if !self.vault.take_away(owner, NAME, &event).await? {
-            return Err(FactorChangeError::NotEnabled);
-        }
-        Ok(two_factor.changed(entitled, &event, ()))
+        two_factor.disable(owner, NAME, proof, by).await
     }
 
     /// How many of an owner's codes are left.
@@ -117,10 +112,6 @@ impl TwoFactorVerifier for BackupCodes {
         // Those who have used all of them have none.
         let kept = kept.value.filter(|kept| !kept.digests.is_empty());
         Ok(kept.map(|kept| Enrolment(kept.enrolment)))
-    }
-
-    async fn prepare(&self, _: &Challenge, _: DateTime<Utc>) -> Result<Option<Sent>, FactorError> {
-        Ok(None)
     }
 
     async fn check(

@@ -9,7 +9,7 @@ use crate::core::factor::Challenge;
 use crate::core::factor_policy::method;
 use crate::core::id::OwnerId;
 use crate::ports::passwords::Passwords;
-use crate::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
+use crate::ports::two_factor::{Answer, Enrolment, FactorError, TwoFactorVerifier};
 
 /// The factor of those who have no other: their password, which the host checks.
 ///
@@ -37,10 +37,6 @@ impl TwoFactorVerifier for Password {
 
     async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, FactorError> {
         self.0.enrolment(owner).await.map_err(FactorError::Unavailable)
-    }
-
-    async fn prepare(&self, _: &Challenge, _: DateTime<Utc>) -> Result<Option<Sent>, FactorError> {
-        Ok(None)
     }
 
     async fn check(

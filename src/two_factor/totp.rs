@@ -18,7 +18,7 @@ use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
 use crate::core::verify::micros;
 use crate::ports::entropy::Entropy;
-use crate::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
+use crate::ports::two_factor::{Answer, Enrolment, FactorError, TwoFactorVerifier};
 use crate::service::By;
 use crate::service::two_factor::error::FactorChangeError;
 use crate::service::two_factor::{FactorsChanged, TwoFactor, Vault, contended};
@@ -156,14 +156,10 @@ impl Totp {
         proof: TwoFactorProof,
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
-        let entitled = two_factor.entitle(owner, proof, "disable totp", by).await?;
-        let event = entitled.event(EventKind::FactorDisabled, NAME);
-        if !self.vault.take_away(owner, NAME, &event).await? {
-            return Err(FactorChangeError::NotEnabled);
-        }
+        let changed = two_factor.disable(owner, NAME, proof, by).await?;
         self.vault.clear(owner, PENDING).await?;
         self.vault.clear(owner, method::BACKUP_CODE).await?;
-        Ok(two_factor.changed(entitled, &event, ()))
+        Ok(changed)
     }
 
     /// Gives an owner this seed, if it has never had one from here: for hosts that bring seeds from
@@ -213,10 +209,6 @@ impl TwoFactorVerifier for Totp {
     async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, FactorError> {
         let kept = self.vault.load::<Enrolled>(owner, NAME).await?;
         Ok(kept.value.map(|enrolled| Enrolment(enrolled.enrolment)))
-    }
-
-    async fn prepare(&self, _: &Challenge, _: DateTime<Utc>) -> Result<Option<Sent>, FactorError> {
-        Ok(None)
     }
 
     async fn check(

@@ -39,12 +39,15 @@ fn measure(url: &str) -> Result<(), Failed> {
             let request = IssueRequest::new(owner(number), Grant::Full);
             let (secret, row) = here.issue(request, BY).await.unwrap();
             let text = secret.expose_secret();
-            // That it was issued is news too, after which it is read once more.
-            for _ in 0..2 {
+            // That it was issued is news too, after which it is read once more; a machine that has
+            // other things to do needs longer to hear of it.
+            let mut reads = 0;
+            while reads < 2 || there.authenticate_now(text, &Access::any()).is_none() {
                 let _ = there.authenticate(text, &Access::any()).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(20 + u64::from(number % 13))).await;
+                reads += 1;
+                assert!(reads < 100, "it is never remembered");
             }
-            assert!(there.authenticate_now(text, &Access::any()).is_some(), "it is remembered");
             here.revoke(row.id, BY, None).await.unwrap();
             let returned = Instant::now();
             while there.authenticate(text, &Access::any()).await.is_ok() {

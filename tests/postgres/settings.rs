@@ -15,8 +15,30 @@ pub(crate) fn trials() -> Vec<Trial> {
             ("a_serializable_database_works_on_connections_of_our_own", serializable),
             ("a_serializable_database_behind_a_pooler_is_refused", serializable_and_pooled),
             ("every_change_waits_for_the_disk", durable),
+            ("a_callers_rollback_forgets_no_attempt_and_no_mark", rolled_back),
         ],
     )
+}
+
+/// A host that asks in the middle of a transaction of its own, and gives that up.
+fn rolled_back() {
+    let url = SERVERS.cluster().url(&SERVERS.database());
+    let world = World::new(options(&url));
+    let (owner, limits) = (sample::owner(1), [AttemptLimit { attempts: 1, within: None }]);
+    RUNTIME.block_on(async {
+        let (mut host, connection) =
+            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let transaction = host.transaction().await.unwrap();
+        transaction.batch_execute("CREATE TABLE public.signing_in (name text)").await.unwrap();
+        let reserve =
+            || world.store.reserve_attempt(&owner, "second_factor", &limits, sample::start());
+        assert_eq!(reserve().await.unwrap(), Reservation::Granted);
+        assert!(world.store.raise_mark(&owner, "totp", 7).await.unwrap());
+        transaction.rollback().await.unwrap();
+        assert_eq!(reserve().await.unwrap(), Reservation::Locked { until: None });
+        assert!(!world.store.raise_mark(&owner, "totp", 7).await.unwrap());
+    });
 }
 
 /// A database with a setting that every session begins with.

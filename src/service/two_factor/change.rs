@@ -149,6 +149,23 @@ impl<S: Scope> TwoFactor<S> {
         }
     }
 
+    /// Takes one factor from an owner, with the event that tells of it. The proof is for `disable`,
+    /// the method and the owner's id.
+    pub(crate) async fn disable(
+        &self,
+        owner: &OwnerId,
+        method: &str,
+        proof: TwoFactorProof,
+        by: By<'_>,
+    ) -> Result<FactorsChanged<()>, FactorChangeError> {
+        let entitled = self.entitle(owner, proof, &format!("disable {method}"), by).await?;
+        let event = entitled.event(EventKind::FactorDisabled, method);
+        if !self.vault.take_away(owner, method, &event).await? {
+            return Err(FactorChangeError::NotEnabled);
+        }
+        Ok(self.changed(entitled, &event, ()))
+    }
+
     /// Whoever acts may reach this owner; the presenting token is judged anew.
     pub(crate) async fn entitled_caller(
         &self,

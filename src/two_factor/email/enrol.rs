@@ -57,13 +57,9 @@ impl EmailCode {
         proof: TwoFactorProof,
         by: By<'_>,
     ) -> Result<FactorsChanged<()>, FactorChangeError> {
-        let entitled = two_factor.entitle(owner, proof, "disable email", by).await?;
-        let event = entitled.event(EventKind::FactorDisabled, method::EMAIL);
-        if !self.vault.take_away(owner, method::EMAIL, &event).await? {
-            return Err(FactorChangeError::NotEnabled);
-        }
+        let changed = two_factor.disable(owner, method::EMAIL, proof, by).await?;
         self.vault.clear(owner, CODE).await?;
-        Ok(two_factor.changed(entitled, &event, ()))
+        Ok(changed)
     }
 
     /// Enables mailed codes for an owner that has never had them from here, for hosts that say at

@@ -16,7 +16,8 @@ use super::keys::Fault;
 use super::object::{Owner, Token};
 use super::query;
 use super::refuse::Refused;
-use crate::core::id::{IdempotencyKey, OwnerId, TokenId};
+use crate::core::error::IssueError;
+use crate::core::id::{IdempotencyKey, Kind, OwnerId, TokenId};
 use crate::core::owner::OwnerState;
 use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
@@ -32,6 +33,7 @@ pub(super) struct Desk<S: Scope> {
     pub(super) answers: Answers,
     pub(super) directory: Arc<dyn Directory>,
     pub(super) document: String,
+    pub(super) issuers: Option<Vec<Kind>>,
 }
 
 pub(super) type Handled = Result<Response, Refused>;
@@ -60,6 +62,15 @@ impl<S: Scope> Desk<S> {
     ) -> Handled {
         let state = changed.map_err(|failure| Refused::change(&self.answers, failure))?;
         json(StatusCode::OK, &Owner::of(owner, &state))
+    }
+
+    /// Whether the caller's token may give rise to others, or to new secrets of others.
+    pub(super) fn may_issue(&self, caller: &Authenticated<S>) -> Result<(), Refused> {
+        let is_among = |kinds: &Vec<Kind>| caller.kind().is_some_and(|kind| kinds.contains(kind));
+        match &self.issuers {
+            Some(kinds) if !is_among(kinds) => Err(IssueError::MintingForbidden.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The caller, who reaches everybody's tokens if it is an administrator.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+use crate::core::id::Kind;
 use crate::core::scope::Scope;
 use crate::http::{Answers, BearerLayer, Routes};
 use crate::ports::directory::Directory;
@@ -50,6 +51,7 @@ pub struct Native<S: Scope> {
     layer: BearerLayer<S>,
     directory: Arc<dyn Directory>,
     needs: Needs<S>,
+    issuers: Option<Vec<Kind>>,
 }
 
 /// Which scopes the routes need.
@@ -67,13 +69,21 @@ impl<S: Scope> Native<S> {
     #[must_use]
     pub fn new(tokens: Tokens<S>, directory: Arc<dyn Directory>, needs: Needs<S>) -> Self {
         let layer = BearerLayer::new(tokens).with_directory(Arc::clone(&directory));
-        Self { layer, directory, needs }
+        Self { layer, directory, needs, issuers: None }
     }
 
     /// With these answers to requests that are not let in.
     #[must_use]
     pub fn with_answers(mut self, answers: Answers) -> Self {
         self.layer = self.layer.with_answers(answers);
+        self
+    }
+
+    /// With tokens of these kinds alone to issue others, and to give them new secrets or life: for
+    /// hosts whose policy lets more of them, for the sake of another face.
+    #[must_use]
+    pub fn issued_by(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        self.issuers = Some(kinds.into_iter().collect());
         self
     }
 

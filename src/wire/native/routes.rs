@@ -40,6 +40,7 @@ pub(super) fn routes<S: Scope, T: Clone + Send + Sync + 'static>(
         answers: native.layer.answers().clone(),
         directory: Arc::clone(&native.directory),
         document: openapi::document(&routes.declared()),
+        issuers: native.issuers.clone(),
     };
     routes.with_state(Arc::new(desk))
 }
@@ -69,6 +70,7 @@ async fn create<S: Scope>(
     let key = idempotency_key(&headers)?;
     let creation = codec::creation::<S>(&body)?;
     let (owner, for_others) = desk.whose(&caller, owner).await?;
+    desk.may_issue(&caller)?;
     let grant = creation.grant.or_else(|| caller.grant().cloned());
     let mut request = IssueRequest::new(owner, grant.ok_or(IssueError::GrantExceeded)?);
     request.name = creation.name;
@@ -162,8 +164,11 @@ async fn reactivate<S: Scope>(
     Content(body): Content,
 ) -> Handled {
     codec::nothing(&body)?;
-    let by = desk.by(&caller).await?;
-    desk.answer(desk.tokens.reactivate(token_id(id)?, by).await)
+    let (id, by) = (token_id(id)?, desk.by(&caller).await?);
+    if id != caller.verified().id() {
+        desk.may_issue(&caller)?;
+    }
+    desk.answer(desk.tokens.reactivate(id, by).await)
 }
 
 async fn rotate<S: Scope>(
@@ -175,6 +180,9 @@ async fn rotate<S: Scope>(
 ) -> Handled {
     let rotation = codec::rotation(&body)?;
     let (id, by) = (token_id(id)?, desk.by(&caller).await?);
+    if id != caller.verified().id() {
+        desk.may_issue(&caller)?;
+    }
     let rotated = desk.tokens.rotate(id, rotation, by).await;
     let (secret, record) = rotated.map_err(|failure| Refused::change(&desk.answers, failure))?;
     json(StatusCode::OK, &Shown::new(desk.object(&record), &secret))

@@ -1,72 +1,82 @@
-//! What a request that is not served is told.
+//! What a request is answered with, in the product's envelope.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+/// An object whose keys stay in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Members(Vec<(&'static str, Member)>);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Member {
+    List(Vec<Members>),
+    Object(Members),
+    Value(Value),
+}
+
+impl Members {
+    pub(super) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.0.push((key, Member::Value(value.into())));
+        self
+    }
+
+    pub(super) fn with_list(mut self, key: &'static str, list: impl Iterator<Item = Self>) -> Self {
+        self.0.push((key, Member::List(list.collect())));
+        self
+    }
+
+    fn with_object(mut self, key: &'static str, object: Self) -> Self {
+        self.0.push((key, Member::Object(object)));
+        self
+    }
+}
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl Serialize for Member {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::List(list) => list.serialize(serializer),
+            Self::Object(members) => members.serialize(serializer),
+            Self::Value(value) => value.serialize(serializer),
+        }
+    }
+}
+
 /// A failure in the product's envelope: `success` is false, `error` says what a person reads, with
 /// the code in brackets where there is one, `errorType` is the code, `details` are for programs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     status: StatusCode,
-    body: Body,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Body {
-    success: bool,
-    error: String,
-    #[serde(rename = "errorType", skip_serializing_if = "Option::is_none")]
-    error_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<Details>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-}
-
-/// An object whose keys stay in their order.
-#[derive(Clone, Debug, PartialEq)]
-struct Details(Vec<(&'static str, Value)>);
-
-impl Serialize for Details {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-    }
+    body: Box<Members>,
 }
 
 impl Failure {
     /// A failure without a code.
     #[must_use]
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        let body = Body {
-            success: false,
-            error: error.into(),
-            error_type: None,
-            details: None,
-            status: None,
-            message: None,
-        };
-        Self { status, body }
+        let body = Members::default().with("success", false).with("error", error.into());
+        Self { status, body: Box::new(body) }
     }
 
     /// What the product's server throws: 400 with a reason and a code.
     #[must_use]
     pub fn thrown(reason: &str, code: &'static str) -> Self {
-        let mut failure = Self::new(StatusCode::BAD_REQUEST, format!("{reason} [{code}]"));
-        failure.body.error_type = Some(code);
-        failure
+        let error = format!("{reason} [{code}]");
+        Self::new(StatusCode::BAD_REQUEST, error).and("errorType", code)
     }
 
     /// A request whose parameters are not what they must be, in the words of the product's own
     /// validator.
     #[must_use]
     pub fn invalid_params(what: impl Into<String>) -> Self {
-        let mut failure = Self::new(StatusCode::BAD_REQUEST, what);
-        failure.body.error_type = Some("invalid-params");
-        failure
+        Self::new(StatusCode::BAD_REQUEST, what).and("errorType", "invalid-params")
     }
 
     /// One answer for all that keeps a request from being somebody's. It has the keys of every
@@ -74,10 +84,23 @@ impl Failure {
     #[must_use]
     pub fn unauthorized() -> Self {
         let what = "You must be logged in to do this.";
-        let mut failure = Self::new(StatusCode::UNAUTHORIZED, what);
-        failure.body.status = Some("error");
-        failure.body.message = Some(what.to_owned());
-        failure
+        Self::new(StatusCode::UNAUTHORIZED, what).and("status", "error").and("message", what)
+    }
+
+    /// Signing in failed: 401, with the code in `error` and no `errorType`.
+    #[must_use]
+    pub fn sign_in(code: &str, message: &str) -> Self {
+        Self::sign_in_with(code, message, None)
+    }
+
+    pub(super) fn sign_in_with(code: &str, message: &str, details: Option<Members>) -> Self {
+        let mut body =
+            Members::default().with("success", false).with("status", "error").with("error", code);
+        if let Some(details) = details {
+            body = body.with_object("details", details);
+        }
+        let body = Box::new(body.with("message", message));
+        Self { status: StatusCode::UNAUTHORIZED, body }
     }
 
     /// The token may not do this.
@@ -94,31 +117,21 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "This cannot be answered now; try again")
     }
 
-    /// With details, their keys in this order.
-    #[must_use]
-    pub fn with_details(
-        mut self,
-        details: impl IntoIterator<Item = (&'static str, Value)>,
-    ) -> Self {
-        self.body.details = Some(Details(details.into_iter().collect()));
-        self
+    /// With details.
+    pub(super) fn with_details(self, details: Members) -> Self {
+        let body = Box::new(self.body.with_object("details", details));
+        Self { body, ..self }
     }
 
-    /// The answer; its content type has no charset, which the product's own tests insist on.
+    fn and(self, key: &'static str, value: impl Into<Value>) -> Self {
+        let body = Box::new(self.body.with(key, value));
+        Self { body, ..self }
+    }
+
+    /// The answer.
     #[must_use]
     pub fn response<B: From<String>>(&self) -> Response<B> {
-        // Texts under fixed keys: nothing that could fail to be written.
-        let body = serde_json::to_string(&self.body).unwrap_or_default();
-        let mut response = Response::new(B::from(body));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        answer(self.status, &self.body)
     }
 }
 
@@ -126,4 +139,29 @@ impl axum::response::IntoResponse for Failure {
     fn into_response(self) -> axum::response::Response {
         self.response()
     }
+}
+
+/// A success: the object's keys, and then `success`.
+#[must_use]
+pub fn success<B: From<String>>(
+    members: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Response<B> {
+    let object =
+        members.into_iter().fold(Members::default(), |all, (key, value)| all.with(key, value));
+    answer(StatusCode::OK, &object.with("success", true))
+}
+
+/// The content type has no charset, which the product's own tests insist on.
+pub(super) fn answer<B: From<String>>(status: StatusCode, body: &Members) -> Response<B> {
+    // Texts under fixed keys: nothing that could fail to be written.
+    let mut response = Response::new(B::from(serde_json::to_string(body).unwrap_or_default()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }

@@ -1,50 +1,94 @@
 //! Rocket.Chat's REST API, as its own clients speak it.
 //!
-//! Here is what every route of it shares: whom a request comes from, and the second factor that
-//! some demand. Both are for a host's own routes too.
+//! The four routes of personal access tokens, and for a host's own routes what all of them share:
+//! whom a request comes from, the second factor that some demand, and the envelope of answers.
 
 mod caller;
 mod failure;
+mod names;
+mod params;
 mod step_up;
+mod tokens;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use axum::Router;
+use http::{HeaderMap, Method};
 
 use crate::core::factor::{Operation, TwoFactorProof};
+use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
-use crate::http::BearerLayer;
+use crate::http::{BearerLayer, Declared, Need};
 use crate::ports::directory::Directory;
+use crate::ports::two_factor::Answer;
 use crate::service::two_factor::{Ask, TwoFactor};
 
 pub use self::caller::Caller;
-pub use self::failure::Failure;
+pub use self::failure::{Failure, success};
 
 /// Rocket.Chat's face of a service: requests that present `X-Auth-Token` with `X-User-Id`, and
 /// `x-2fa-code` with `x-2fa-method` where a second factor is due.
 ///
-/// A request is asked for its second factor after it was found to be well-formed and before the
-/// host says whether it may, as the product does: whoever has no factor learns nothing else.
+/// | route | what it does | needs |
+/// |---|---|---|
+/// | `POST /api/v1/users.generatePersonalAccessToken` | issues one, and shows its secret | `managing`, a second factor |
+/// | `POST /api/v1/users.regeneratePersonalAccessToken` | gives one a new secret, and shows it | `managing`, a second factor |
+/// | `GET /api/v1/users.getPersonalAccessTokens` | lists the caller's | `reading` |
+/// | `POST /api/v1/users.removePersonalAccessToken` | revokes one | `managing`, a second factor |
+///
+/// Each is for accounts with the role `admin` or `user`, and for their own tokens. Tokens are
+/// known by their names; where a name is missing or is there twice, by the name, a number sign and
+/// the first eight characters of the id.
+///
+/// A request is asked for its second factor after it was found to be well-formed and before anything
+/// is said of names and permissions, as the product does: whoever has no factor learns nothing else.
+///
+/// The routes read headers of their own and stand behind no layer. A host declares them by
+/// [`declared`](RocketChat::declared).
 #[derive(Debug)]
 pub struct RocketChat<S: Scope> {
     layer: BearerLayer<S>,
     directory: Arc<dyn Directory>,
     two_factor: TwoFactor<S>,
+    reading: S,
+    managing: S,
+    profile: Profile,
     is_strict: bool,
+}
+
+/// Which line of the product's servers is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the product has these two")]
+pub enum Profile {
+    /// 8.x, which checks parameters before anything else.
+    #[default]
+    Eight,
+    /// The servers before that, which check a few of them at the end.
+    Legacy,
 }
 
 impl<S: Scope> RocketChat<S> {
     /// The face of the service behind this layer, whose policy of second factors is
     /// [`FactorPolicy::rocketchat`](crate::core::factor_policy::FactorPolicy::rocketchat) or one
-    /// made of it.
+    /// made of it. Listing tokens takes the scope `reading`, changing them `managing`.
     #[must_use]
     pub fn new(
         layer: BearerLayer<S>,
         directory: Arc<dyn Directory>,
         two_factor: TwoFactor<S>,
+        reading: S,
+        managing: S,
     ) -> Self {
-        Self { layer, directory, two_factor, is_strict: false }
+        let profile = Profile::default();
+        Self { layer, directory, two_factor, reading, managing, profile, is_strict: false }
+    }
+
+    /// Speaking this line's dialect.
+    #[must_use]
+    pub const fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
     }
 
     /// Asks the store about each token, as [`BearerLayer::strict`] does.
@@ -52,6 +96,23 @@ impl<S: Scope> RocketChat<S> {
     pub const fn strict(mut self) -> Self {
         self.is_strict = true;
         self
+    }
+
+    /// The routes of personal access tokens, as [`guard`](crate::http::guard) must know them.
+    #[must_use]
+    pub fn declared(&self) -> Vec<Declared<S>> {
+        let routes = [
+            (Method::POST, tokens::GENERATE),
+            (Method::POST, tokens::REGENERATE),
+            (Method::GET, tokens::LIST),
+            (Method::POST, tokens::REMOVE),
+        ];
+        routes.into_iter().map(|(method, path)| Declared::new(method, path, Need::Public)).collect()
+    }
+
+    /// The router that serves them.
+    pub fn router<T: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> Router<T> {
+        tokens::router(self)
     }
 
     /// The proof that what the policy asks for this operation was done, with these parameters in a
@@ -75,12 +136,30 @@ impl<S: Scope> RocketChat<S> {
         if let Some(device) = &device {
             ask = ask.from_device(device.as_bytes());
         }
-        if let Some(given) = &given {
-            ask = ask.answered(&given.answer);
-            if let Some(method) = given.method {
-                ask = ask.with_method(method);
-            }
-        }
+        ask = given.as_ref().map_or(ask, |given| given.added_to(ask));
         self.two_factor.demand(&ask).await.map_err(|error| step_up::failure(&error))
+    }
+
+    /// The proof that an owner whose password was right may sign in: with a code of the body, or with
+    /// what the headers say.
+    ///
+    /// # Errors
+    ///
+    /// What to answer: 401 with `totp-required`, `totp-invalid` or `totp-max-attempts`, or 503; and
+    /// whether an answer was wrong, which counts against the account.
+    pub async fn sign_in(
+        &self,
+        owner: &OwnerId,
+        code: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<TwoFactorProof, (Failure, bool)> {
+        let in_body = code.map(|code| step_up::Given::of(Answer::new(code), None));
+        let given = in_body.or_else(|| step_up::Given::read(headers));
+        let ask = Ask::of(owner, Operation::SignIn, b"");
+        let ask = given.as_ref().map_or(ask, |given| given.added_to(ask));
+        self.two_factor
+            .demand(&ask)
+            .await
+            .map_err(|error| (step_up::sign_in_failure(&error), step_up::is_wrong(&error)))
     }
 }

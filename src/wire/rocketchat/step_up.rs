@@ -4,11 +4,11 @@
 
 use chrono::SecondsFormat;
 use http::HeaderMap;
-use serde_json::Value;
 
-use super::Failure;
+use super::failure::{Failure, Members};
 use crate::core::factor_policy::method;
 use crate::ports::two_factor::Answer;
+use crate::service::two_factor::Ask;
 use crate::service::two_factor::error::{Question, StepUpError};
 
 /// What a request gives in answer to a second factor.
@@ -20,6 +20,18 @@ pub(super) struct Given {
 }
 
 impl Given {
+    pub(super) const fn of(answer: Answer, method: Option<&'static str>) -> Self {
+        Self { answer, method }
+    }
+
+    pub(super) const fn added_to<'a>(&'a self, ask: Ask<'a>) -> Ask<'a> {
+        let ask = ask.answered(&self.answer);
+        match self.method {
+            Some(method) => ask.with_method(method),
+            None => ask,
+        }
+    }
+
     /// Reads `x-2fa-code` and `x-2fa-method`. A method without a code asks for a code.
     pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -36,11 +48,24 @@ impl Given {
     }
 }
 
-/// What to answer where there is no proof.
-///
+/// What to answer where there is no proof, to a request with a token.
+pub(super) fn failure(error: &StepUpError) -> Failure {
+    told(error, |reason, code, details| Failure::thrown(reason, code).with_details(details))
+}
+
+/// Whether somebody has guessed.
+pub(super) const fn is_wrong(error: &StepUpError) -> bool {
+    matches!(error, StepUpError::Wrong(_) | StepUpError::Locked { .. })
+}
+
+/// What to answer where there is no proof, to somebody who signs in.
+pub(super) fn sign_in_failure(error: &StepUpError) -> Failure {
+    told(error, |reason, code, details| Failure::sign_in_with(code, reason, Some(details)))
+}
+
 /// A lock shows as the product shows one: for mailed codes by a code of its own, for others as a
 /// wrong answer.
-pub(super) fn failure(error: &StepUpError) -> Failure {
+fn told(error: &StepUpError, tell: impl FnOnce(&str, &'static str, Members) -> Failure) -> Failure {
     let (question, reason, code) = match error {
         StepUpError::Required(question) => (question, "TOTP Required", "totp-required"),
         StepUpError::Wrong(question) => (question, "TOTP Invalid", "totp-invalid"),
@@ -55,24 +80,25 @@ pub(super) fn failure(error: &StepUpError) -> Failure {
         StepUpError::Presenter(_) => return Failure::unauthorized(),
         StepUpError::Unavailable(_) => return Failure::unavailable(),
     };
-    Failure::thrown(reason, code).with_details(details(question))
+    tell(reason, code, details(question))
 }
 
-fn details(question: &Question) -> Vec<(&'static str, Value)> {
+fn details(question: &Question) -> Members {
     let available: Vec<_> = [method::TOTP, method::EMAIL]
         .into_iter()
         .filter(|wanted| question.methods.iter().any(|method| on_wire(method) == *wanted))
         .collect();
-    let sent = question.sent.as_ref();
-    let mut details = vec![("method", on_wire(question.method).into())];
-    details.extend(sent.map(|sent| ("emailOrUsername", sent.to.clone().into())));
-    details.push(("codeGenerated", sent.is_some_and(|sent| sent.is_new).into()));
-    details.extend(sent.filter(|sent| !sent.is_new).map(|sent| {
+    let mut details = Members::default().with("method", on_wire(question.method));
+    if let Some(sent) = &question.sent {
+        details = details.with("emailOrUsername", sent.to.clone());
+    }
+    let is_new = question.sent.as_ref().is_some_and(|sent| sent.is_new);
+    details = details.with("codeGenerated", is_new);
+    if let Some(sent) = question.sent.as_ref().filter(|sent| !sent.is_new) {
         let expires = sent.expires_at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        ("codeExpires", expires.into())
-    }));
-    details.push(("availableMethods", available.into()));
-    details
+        details = details.with("codeExpires", expires);
+    }
+    details.with("availableMethods", available)
 }
 
 /// Backup codes are no method of their own there.
@@ -89,7 +115,7 @@ mod tests {
 
     use crate::ports::two_factor::Sent;
 
-    fn told(error: &StepUpError) -> String {
+    fn shown(error: &StepUpError) -> String {
         let response: http::Response<String> = failure(error).response();
         assert_eq!(response.headers()["content-type"], "application/json");
         format!("{} {}", response.status().as_u16(), response.body())
@@ -105,31 +131,31 @@ mod tests {
     fn each_outcome_is_told_as_the_product_tells_it() {
         let password = question("password", &["password"], None);
         assert_eq!(
-            told(&StepUpError::Required(password)),
+            shown(&StepUpError::Required(password)),
             r#"400 {"success":false,"error":"TOTP Required [totp-required]","errorType":"totp-required","details":{"method":"password","codeGenerated":false,"availableMethods":[]}}"#
         );
         let totp = || question("totp", &["totp", "backup_code"], None);
         assert_eq!(
-            told(&StepUpError::Wrong(totp())),
+            shown(&StepUpError::Wrong(totp())),
             r#"400 {"success":false,"error":"TOTP Invalid [totp-invalid]","errorType":"totp-invalid","details":{"method":"totp","codeGenerated":false,"availableMethods":["totp"]}}"#
         );
         let locked = |question| StepUpError::Locked { question, until: None };
-        assert_eq!(told(&locked(totp())), told(&StepUpError::Wrong(totp())));
+        assert_eq!(shown(&locked(totp())), shown(&StepUpError::Wrong(totp())));
         let email = |is_new| question("email", &["email"], Some(is_new));
         assert_eq!(
-            told(&StepUpError::Required(email(true))),
+            shown(&StepUpError::Required(email(true))),
             r#"400 {"success":false,"error":"TOTP Required [totp-required]","errorType":"totp-required","details":{"method":"email","emailOrUsername":"alice@acme.example","codeGenerated":true,"availableMethods":["email"]}}"#
         );
         assert_eq!(
-            told(&locked(email(false))),
+            shown(&locked(email(false))),
             r#"400 {"success":false,"error":"TOTP Maximun Failed Attempts Reached [totp-max-attempts]","errorType":"totp-max-attempts","details":{"method":"email","emailOrUsername":"alice@acme.example","codeGenerated":false,"codeExpires":"2023-11-14T22:13:20.123Z","availableMethods":["email"]}}"#
         );
         assert_eq!(
-            told(&StepUpError::TooManySent(question("email", &["email"], None)))[..4],
+            shown(&StepUpError::TooManySent(question("email", &["email"], None)))[..4],
             *"400 "
         );
         let unavailable = StepUpError::Unavailable("down".into());
-        assert!(told(&unavailable).starts_with("503 ") && !told(&unavailable).contains("down"));
+        assert!(shown(&unavailable).starts_with("503 ") && !shown(&unavailable).contains("down"));
     }
 
     #[test]

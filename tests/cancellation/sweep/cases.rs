@@ -172,6 +172,9 @@ cases! {
     "RocketChat::caller", s => {
         s.rocketchat().caller(&s.headers(), None, &ReadWrite::Write).await
     };
+    "RocketChat::sign_in", s => {
+        s.rocketchat().sign_in(&alice(), Some("1"), &s.headers()).await.map_err(|(failure, _)| failure)
+    };
     "RocketChat::step_up", s => {
         let (face, headers) = (s.rocketchat(), s.headers());
         let caller = face.caller(&headers, None, &ReadWrite::Write).await.unwrap();

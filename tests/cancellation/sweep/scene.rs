@@ -161,7 +161,9 @@ impl Scene {
     }
 
     pub(crate) fn rocketchat(&self) -> RocketChat<ReadWrite> {
-        RocketChat::new(self.layer(), Arc::new(Pausing), self.second.two_factor.clone())
+        let (reading, managing) = (ReadWrite::Read, ReadWrite::Write);
+        let two_factor = self.second.two_factor.clone();
+        RocketChat::new(self.layer(), Arc::new(Pausing), two_factor, reading, managing)
     }
 
     /// Alice's, with her answer.

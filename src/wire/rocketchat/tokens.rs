@@ -1,0 +1,242 @@
+//! The routes of personal access tokens.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use chrono::SecondsFormat;
+use http::{HeaderMap, StatusCode};
+
+use super::failure::{Failure, Members, answer, success};
+use super::params::{self, Params};
+use super::{Caller, Profile, RocketChat, names};
+use crate::core::error::IssueError;
+use crate::core::factor::Operation;
+use crate::core::id::{Kind, TokenName};
+use crate::core::issue::{IssueRequest, Lifetime};
+use crate::core::rotation::Rotation;
+use crate::core::scope::Scope;
+use crate::core::token::TokenRecord;
+use crate::http::client_address;
+use crate::ports::directory::Account;
+use crate::ports::store::{Filter, Query, Start};
+use crate::service::By;
+use crate::service::error::{ChangeFailure, IssueFailure};
+
+pub(super) const GENERATE: &str = "/api/v1/users.generatePersonalAccessToken";
+pub(super) const REGENERATE: &str = "/api/v1/users.regeneratePersonalAccessToken";
+pub(super) const LIST: &str = "/api/v1/users.getPersonalAccessTokens";
+pub(super) const REMOVE: &str = "/api/v1/users.removePersonalAccessToken";
+
+type Face<S> = State<Arc<RocketChat<S>>>;
+type Answered = Result<Response, Failure>;
+
+pub(super) fn router<S: Scope, T: Clone + Send + Sync + 'static>(
+    face: &Arc<RocketChat<S>>,
+) -> Router<T> {
+    Router::new()
+        .route(GENERATE, post(generate::<S>))
+        .route(REGENERATE, post(regenerate::<S>))
+        .route(LIST, get(list::<S>))
+        .route(REMOVE, post(remove::<S>))
+        .with_state(Arc::clone(face))
+}
+
+async fn generate<S: Scope>(State(face): Face<S>, request: Request) -> Answered {
+    let Asked { caller, headers, address, params } = face.asked(request, true).await?;
+    let kind = Kind::personal();
+    let grant = face.two_factor.tokens().grant_of(caller.token()).cloned();
+    let grant = grant.ok_or_else(Failure::forbidden)?;
+    let mut new = IssueRequest::new(caller.account().id.clone(), grant).of_kind(kind);
+    new.unique_name = true;
+    new.lifetime = face.lifetime();
+    // What is no name at all is asked for a second factor all the same, as a missing one is there.
+    let name = params.name.as_deref().map(TokenName::new);
+    if let Some(Ok(name)) = &name {
+        new.name = name.clone();
+    }
+    let operation =
+        if params.bypass { Operation::IssueBypassingToken } else { Operation::IssueToken };
+    let parameters = new.parameters();
+    let proof = face.step_up(&caller, &headers, address, operation, &parameters).await?;
+    permitted(&caller, "personalAccessTokens:generateToken")?;
+    checked(name)?;
+    let new = if params.bypass { new.bypassing_two_factor(proof) } else { new.proved_by(proof) };
+    let issued = face.two_factor.tokens().issue(new, By::token(caller.token())).await;
+    let (secret, _) = issued.map_err(|failure| not_issued(&failure))?;
+    Ok(success([("token", secret.expose_secret().into())]))
+}
+
+async fn regenerate<S: Scope>(State(face): Face<S>, request: Request) -> Answered {
+    let Asked { caller, headers, address, params } = face.asked(request, false).await?;
+    let tokens = face.two_factor.tokens();
+    let all = face.tokens_of(caller.account()).await?;
+    let found = params.name.as_deref().and_then(|name| names::find(name, &all));
+    let rotation = Rotation::at_once().living(face.lifetime());
+    // A name that is nobody's is asked for a second factor too, so that the answer tells nothing.
+    let parameters = found.map_or_else(
+        || format!("regenerate {:?}", params.name).into_bytes(),
+        |record| rotation.parameters(record.id),
+    );
+    let operation = Operation::RotateToken;
+    let proof = face.step_up(&caller, &headers, address, operation, &parameters).await?;
+    let method = "personalAccessTokens:regenerateToken";
+    permitted(&caller, method)?;
+    checked(params.name.as_deref().map(TokenName::new))?;
+    let record = found.ok_or_else(|| missing(method))?;
+    let by = By::token(caller.token());
+    let rotated = tokens.rotate_proved(record.id, rotation, Some(proof), by).await;
+    let (secret, _) = rotated.map_err(|failure| not_changed(&failure, method))?;
+    Ok(success([("token", secret.expose_secret().into())]))
+}
+
+async fn list<S: Scope>(State(face): Face<S>, request: Request) -> Answered {
+    let (parts, _) = request.into_parts();
+    let address = client_address(&parts.extensions);
+    let caller = face.caller(&parts.headers, address, &face.reading).await?;
+    if !may_have_tokens(caller.account()) {
+        return Err(match face.profile {
+            Profile::Eight => Failure::forbidden(),
+            Profile::Legacy => Failure::thrown("Not Authorized", "not-authorized"),
+        });
+    }
+    let all = face.tokens_of(caller.account()).await?;
+    let shown = all.iter().map(|record| {
+        let created_at = record.secret_issued_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        Members::default()
+            .with("name", names::shown(record, &all))
+            .with("createdAt", created_at)
+            .with("lastTokenPart", &*record.hint)
+            .with("bypassTwoFactor", record.bypasses_two_factor)
+    });
+    Ok(answer(StatusCode::OK, &Members::default().with_list("tokens", shown).with("success", true)))
+}
+
+async fn remove<S: Scope>(State(face): Face<S>, request: Request) -> Answered {
+    let Asked { caller, headers, address, params } = face.asked(request, false).await?;
+    let parameters = format!("remove {:?}", params.name);
+    let operation = Operation::RevokeToken;
+    let _answered =
+        face.step_up(&caller, &headers, address, operation, parameters.as_bytes()).await?;
+    let method = "personalAccessTokens:removeToken";
+    permitted(&caller, method)?;
+    checked(params.name.as_deref().map(TokenName::new))?;
+    let all = face.tokens_of(caller.account()).await?;
+    let found = params.name.as_deref().and_then(|name| names::find(name, &all));
+    let record = found.ok_or_else(|| missing(method))?;
+    let by = By::token(caller.token());
+    let removed = face.two_factor.tokens().revoke(record.id, by, None).await;
+    removed.map_err(|failure| not_changed(&failure, method))?;
+    Ok(success([]))
+}
+
+/// A request that is somebody's, and well-formed.
+struct Asked {
+    caller: Caller,
+    headers: HeaderMap,
+    address: Option<IpAddr>,
+    params: Params,
+}
+
+impl<S: Scope> RocketChat<S> {
+    async fn asked(&self, request: Request, takes_bypass: bool) -> Result<Asked, Failure> {
+        let (parts, body) = request.into_parts();
+        let address = client_address(&parts.extensions);
+        let caller = self.caller(&parts.headers, address, &self.managing).await?;
+        let body = to_bytes(body, LONGEST_BODY).await;
+        let too_long = |_| Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "request entity too large");
+        let params = params::read(&body.map_err(too_long)?, self.profile, takes_bypass)?;
+        Ok(Asked { caller, headers: parts.headers, address, params })
+    }
+
+    /// Tokens of this product live until they are removed, where the host's policy lets them.
+    fn lifetime(&self) -> Lifetime {
+        let policy = self.two_factor.tokens().rules().policy.of(&Kind::personal());
+        if policy.never_expires { Lifetime::Unlimited } else { Lifetime::Default }
+    }
+
+    /// The owner's personal tokens that are not revoked, in the order in which their secrets were
+    /// made: one that was made anew moves to the end.
+    async fn tokens_of(&self, account: &Account) -> Result<Vec<TokenRecord>, Failure> {
+        let filter = Filter::of_owner(account.id.clone()).of_kind(Kind::personal()).unrevoked();
+        let mut query = Query::new(filter, Query::LARGEST_PAGE);
+        let mut all = Vec::new();
+        loop {
+            let page = self.two_factor.tokens().query(&query).await;
+            let page = page.map_err(|_| Failure::unavailable())?;
+            all.extend(page.records);
+            match page.next {
+                Some(next) => query.start = Start::After(next),
+                None => break,
+            }
+        }
+        all.sort_by_key(|record| (record.secret_issued_at, record.number));
+        Ok(all)
+    }
+}
+
+/// Roles that have the permission `create-personal-access-tokens` by default.
+fn may_have_tokens(account: &Account) -> bool {
+    account.roles.iter().any(|role| matches!(role.as_str(), "admin" | "user"))
+}
+
+fn permitted(caller: &Caller, method: &'static str) -> Result<(), Failure> {
+    if may_have_tokens(caller.account()) {
+        return Ok(());
+    }
+    Err(Failure::thrown("Not Authorized", "not-authorized").with_details(of(method)))
+}
+
+fn missing(method: &'static str) -> Failure {
+    let code = "error-token-does-not-exists";
+    Failure::thrown("Token does not exist", code).with_details(of(method))
+}
+
+fn of(method: &'static str) -> Members {
+    Members::default().with("method", method)
+}
+
+/// A name that there is, and that can be one.
+fn checked<E>(name: Option<Result<TokenName, E>>) -> Result<(), Failure> {
+    match name {
+        None => Err(Failure::new(StatusCode::BAD_REQUEST, "The 'tokenName' param is required")),
+        Some(Err(_)) => {
+            let what = "tokenName: at most 255 bytes without control characters";
+            Err(Failure::invalid_params(what))
+        }
+        Some(Ok(_)) => Ok(()),
+    }
+}
+
+fn not_issued(failure: &IssueFailure) -> Failure {
+    match failure {
+        IssueFailure::NameTaken => {
+            let reason = "A token with this name already exists";
+            let details = of("personalAccessTokens:generateToken");
+            Failure::thrown(reason, "error-token-already-exists").with_details(details)
+        }
+        IssueFailure::Presenter(_) | IssueFailure::Request(IssueError::OwnerNotActive) => {
+            Failure::unauthorized()
+        }
+        IssueFailure::Unavailable(_) => Failure::unavailable(),
+        // What the host's policy does not allow; the product has no word for it.
+        failure => Failure::thrown(&failure.to_string(), "error-not-allowed"),
+    }
+}
+
+fn not_changed(failure: &ChangeFailure, method: &'static str) -> Failure {
+    match failure {
+        // Somebody else has removed it meanwhile.
+        ChangeFailure::Missing | ChangeFailure::Lifecycle(_) => missing(method),
+        ChangeFailure::Presenter(_) => Failure::unauthorized(),
+        ChangeFailure::Unavailable(_) => Failure::unavailable(),
+        failure => Failure::thrown(&failure.to_string(), "error-not-allowed"),
+    }
+}
+
+/// As large as a request's body may be on the other faces.
+const LONGEST_BODY: usize = 64 * 1024;
