@@ -40,7 +40,7 @@
 //! # Features
 //!
 //! `memory`, `os` and `service` are on by default; `sqlite`, `postgres`, `postgres-tls`, `tokio`,
-//! `tracing`, `two-factor`, `http`, `axum`, `native`, `rocketchat` and
+//! `tracing`, `two-factor`, `http`, `axum`, `mattermost`, `native`, `rocketchat` and
 //! `testing` are not. None changes what is there without it.
 //! Without any, the tree holds no runtime, no server and no database.
 //!
@@ -80,8 +80,11 @@ pub mod testing;
 #[cfg(feature = "two-factor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "two-factor")))]
 pub mod two_factor;
-#[cfg(any(feature = "native", feature = "rocketchat"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "native", feature = "rocketchat"))))]
+#[cfg(any(feature = "mattermost", feature = "native", feature = "rocketchat"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "mattermost", feature = "native", feature = "rocketchat")))
+)]
 pub mod wire;
 
 pub use crate::core::digest::{Key, Keyring};

@@ -71,6 +71,7 @@ use keyfob::two_factor::{
     AeadSealer, Algorithm, BackupCodes, CodeShape, Digits, EmailCode, Imported, Password, Totp,
     TotpSeed, Window,
 };
+use keyfob::wire::mattermost;
 use keyfob::wire::native::{Native, Needs};
 use keyfob::wire::rocketchat::{Failure, Profile, RocketChat};
 use keyfob::{
@@ -327,6 +328,18 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let one_code = one_code.keep_tokens();
 
     let directory = Arc::new(Everybody);
+    let mattermost_needs =
+        mattermost::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+    let settings = mattermost::Settings { enabled: true, maximum_lifetime_days: 0 };
+    let mattermost = mattermost::Mattermost::new(
+        layer.clone(),
+        directory.clone(),
+        mattermost_needs.clone(),
+        settings,
+    );
+    let request = Request::builder().header("authorization", format!("Bearer {text}"));
+    let (mut parts, ()) = request.body(()).unwrap().into_parts();
+    let user = block_on(mattermost.caller(&mut parts, &ReadWrite::Read)).unwrap();
     let rocketchat = RocketChat::new(
         layer.clone(),
         directory,
@@ -547,6 +560,13 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "two_factor::seed::TotpSeed" Debug => [seed()];
         "two_factor::totp::Totp" Debug => [totp];
         "two_factor::window::Window" Debug => [Window::usual()];
+        "wire::mattermost::Mattermost" Debug => [mattermost];
+        "wire::mattermost::Needs" Debug => [mattermost_needs];
+        "wire::mattermost::Settings" Debug => [settings];
+        "wire::mattermost::caller::Caller" Debug => [user];
+        "wire::mattermost::failure::Failure" Debug => [mattermost::Failure::SessionExpired];
+        "wire::mattermost::failure::Field" Debug => [mattermost::Field::Token];
+        "wire::mattermost::failure::Step" Debug => [mattermost::Step::Save];
         "wire::native::Native" Debug => [native];
         "wire::native::Needs" Debug => [&needs];
         "wire::rocketchat::Profile" Debug => [Profile::Legacy];

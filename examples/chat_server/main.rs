@@ -17,6 +17,7 @@ mod greeting;
 mod keys;
 mod live;
 mod mail;
+mod mattermost;
 mod messages;
 mod page;
 mod passwords;
@@ -41,6 +42,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use keyfob::http::{Answers, BearerLayer};
 use keyfob::os::TokioTimer;
+use keyfob::wire::mattermost::{self as mattermost_wire, Mattermost};
 use keyfob::wire::native::{Native, Needs};
 use keyfob::wire::rocketchat::RocketChat;
 use keyfob::{Kind, ReadWrite, Tokens};
@@ -69,6 +71,7 @@ struct Host {
     connections: Connections,
     factors: Factors,
     gate: BearerLayer<ReadWrite>,
+    mattermost: Mattermost<ReadWrite>,
     messages: Messages,
     passwords: Arc<Passwords>,
     rocketchat: Arc<RocketChat<ReadWrite>>,
@@ -122,26 +125,29 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let answers = Answers::new("chat").map_err(|error| error.to_string())?;
     let native = Native::new(tokens.clone(), Arc::<Accounts>::clone(&accounts), needs);
     let mut native = native.with_answers(answers).issued_by([Kind::session()]);
-    let directory = Arc::<Accounts>::clone(&accounts);
-    let gate = native.layer().clone();
-    let (reading, managing) = (ReadWrite::Read, ReadWrite::Write);
-    let mut rocketchat =
-        RocketChat::new(gate.clone(), directory, factors.rocketchat.clone(), reading, managing)
-            .profile(accounts.settings().rocketchat_profile());
     if arguments.store.is_shared() {
         // Within the bound the index would do, and answer 200 for as long after the store is gone:
         // this server promises 503 then. The live connections have the bound.
         native = native.strict();
-        rocketchat = rocketchat.strict();
     }
+    let gate = native.layer().clone();
+    let settings = accounts.settings();
+    let (reading, managing) = (ReadWrite::Read, ReadWrite::Write);
+    let directory = || Arc::<Accounts>::clone(&accounts);
+    let needs = mattermost_wire::Needs { reading, managing };
+    let mattermost = Mattermost::new(gate.clone(), directory(), needs, settings.mattermost());
+    let two_factor = factors.rocketchat.clone();
+    let rocketchat = RocketChat::new(gate.clone(), directory(), two_factor, reading, managing);
+    let rocketchat = Arc::new(rocketchat.profile(settings.rocketchat_profile()));
     let host = Arc::new(Host {
         attempts: Attempts::new(Arc::clone(tokens.clock())),
         connections: Connections::default(),
         factors,
         gate,
+        mattermost,
         messages: Messages::default(),
         passwords: Arc::clone(&passwords),
-        rocketchat: Arc::new(rocketchat),
+        rocketchat,
         tokens: tokens.clone(),
         accounts: Arc::clone(&accounts),
     });

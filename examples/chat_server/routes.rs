@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::messages::Message;
-use crate::{Host, page, people, rocketchat, sign_in, stream, websocket};
+use crate::{Host, mattermost, page, people, rocketchat, sign_in, stream, websocket};
 
 /// Everything, with what each route needs.
 pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
@@ -34,8 +34,8 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .post("/messages", Need::Scope(ReadWrite::Write), say)
         .get("/messages/stream", Need::Scope(ReadWrite::Read), stream::stream)
         .get("/api/v4/websocket", Need::Public, websocket::connect);
-    let open = open.merge(rocketchat::router(&host));
-    let others = rocketchat::declared(&host);
+    let open = open.merge(mattermost::router(&host)).merge(rocketchat::router(&host));
+    let others = [mattermost::declared(&host), rocketchat::declared(&host)].concat();
     let routes = own.with_state(host).merge(native.routes());
     let mut declared = routes.declared();
     declared.extend(others);

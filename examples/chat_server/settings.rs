@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use keyfob::core::factor_policy::{FactorPolicy, method};
+use keyfob::wire::mattermost;
 use keyfob::wire::rocketchat::Profile;
 use serde::Deserialize;
 
@@ -79,6 +80,16 @@ pub(crate) enum OnDeactivation {
 }
 
 impl Settings {
+    /// What Mattermost's administrator would set.
+    pub(crate) const fn mattermost(&self) -> mattermost::Settings {
+        let MattermostSettings {
+            enable_user_access_tokens: enabled,
+            maximum_personal_access_token_lifetime_days: maximum_lifetime_days,
+            ..
+        } = self.mattermost;
+        mattermost::Settings { enabled, maximum_lifetime_days }
+    }
+
     /// What Rocket.Chat's face asks for.
     pub(crate) fn rocketchat_factors(&self) -> FactorPolicy {
         let settings = &self.rocketchat;

@@ -18,6 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::Host;
 use crate::live::{GOING_AWAY, News, TOO_SLOW, next};
+use crate::mattermost::{VERSION, shown_post};
 use crate::messages::{Message, TOWN_SQUARE};
 
 pub(crate) async fn connect(
@@ -96,7 +97,7 @@ async fn converse(
     if let Some(answer) = answer {
         send(socket, &answer).await?;
     }
-    let data = json!({"server_version": SERVER_VERSION, "connection_id": ""});
+    let data = json!({"server_version": VERSION, "connection_id": ""});
     send(socket, &event(0, "hello", &data, "")).await?;
     let mut sequence = 0_u64;
     let mut beat = interval(BEAT);
@@ -207,14 +208,7 @@ fn event(sequence: u64, name: &str, data: &Value, channel: &str) -> Value {
 
 /// The message itself is a text in the event, as that product has it.
 fn posted(host: &Host, message: &Message) -> Value {
-    let author = host.accounts.named(&message.author).map(|entry| entry.account.id.to_string());
-    let post = json!({
-        "id": format!("{:0>26}", message.number),
-        "create_at": message.created_at.timestamp_millis(),
-        "user_id": author.unwrap_or_default(),
-        "channel_id": TOWN_SQUARE,
-        "message": message.text,
-    });
+    let post = shown_post(host, message);
     json!({
         "channel_name": "town-square",
         "channel_display_name": "Town Square",
@@ -237,6 +231,3 @@ const MOST_SILENT_BEATS: u8 = 3;
 
 /// As large as a request's body may be.
 const LONGEST_MESSAGE: usize = 64 * 1024;
-
-/// A Mattermost server's version in which all of this is so.
-const SERVER_VERSION: &str = "10.0.0";

@@ -55,12 +55,20 @@ impl<S: Scope> Gate<S> {
             Ok(Presented::OtherScheme) => return Ok(Credentials::OtherScheme),
             Ok(Presented::Bearer(text)) => text.expose_secret(),
         };
+        verdict(self.authenticate(text, address).await)
+    }
+
+    pub(super) async fn authenticate(
+        &self,
+        text: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Verified, AuthenticateError> {
         let access = Access::any().from(address);
-        verdict(if self.strict {
+        if self.strict {
             self.tokens.authenticate_strict(text, &access).await
         } else {
             self.tokens.authenticate(text, &access).await
-        })
+        }
     }
 
     /// What the owner of a token may do now: everything, as far as a host without a directory

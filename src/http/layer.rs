@@ -19,6 +19,7 @@ use crate::http::evidence::Evidence;
 use crate::http::gate::{Gate, client_address, conceal};
 use crate::ports::directory::Directory;
 use crate::service::Tokens;
+use crate::service::error::AuthenticateError;
 use crate::service::verified::Verified;
 
 /// Judges the bearer token of each request, and leaves [`Evidence`] in its extensions.
@@ -83,6 +84,20 @@ impl<S: Scope> BearerLayer<S> {
     #[must_use]
     pub fn answers(&self) -> &Answers {
         &self.gate.answers
+    }
+
+    /// Judges a token that a wire carries in a way of its own, as strictly as those that this layer
+    /// reads itself, coming from this address.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticateError`].
+    pub async fn authenticate(
+        &self,
+        text: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Verified, AuthenticateError> {
+        self.gate.authenticate(text, address).await
     }
 
     /// Evidence for a token that the host found elsewhere and has authenticated itself, to be put

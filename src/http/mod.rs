@@ -26,7 +26,7 @@ pub use self::evidence::Evidence;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::extract::{Authenticated, Denied};
-#[cfg(feature = "rocketchat")]
+#[cfg(any(feature = "mattermost", feature = "rocketchat"))]
 pub(crate) use self::gate::client_address;
 pub use self::layer::{BearerFuture, BearerLayer, BearerService};
 #[cfg(feature = "axum")]

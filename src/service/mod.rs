@@ -233,6 +233,12 @@ impl<S: Scope> Tokens<S> {
         &self.inner.clock
     }
 
+    /// Where its randomness comes from.
+    #[must_use]
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.inner.entropy
+    }
+
     /// What time it is by the store's clock, as well as it is known here without asking: what tokens
     /// are judged by, and what expiries and challenges should be reckoned from.
     ///

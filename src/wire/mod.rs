@@ -1,5 +1,8 @@
 //! Token routes for the host's router, one face for each product whose clients are to be served.
 
+#[cfg(feature = "mattermost")]
+#[cfg_attr(docsrs, doc(cfg(feature = "mattermost")))]
+pub mod mattermost;
 #[cfg(feature = "native")]
 #[cfg_attr(docsrs, doc(cfg(feature = "native")))]
 pub mod native;

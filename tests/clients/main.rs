@@ -23,6 +23,7 @@ use self::chat_server::{Server, folder};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = [
+        ("mattermostdriver", "mattermost.py", Language::Python),
         ("rocketchat_API", "rocketchat.py", Language::Python),
         ("@rocket.chat/api-client", "rocketchat.js", Language::Node),
     ];

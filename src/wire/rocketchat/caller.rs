@@ -6,7 +6,6 @@ use http::HeaderMap;
 
 use super::{Failure, RocketChat};
 use crate::core::scope::Scope;
-use crate::core::verify::Access;
 use crate::http::Denial;
 use crate::ports::directory::{Account, AccountKey};
 use crate::service::error::AuthenticateError;
@@ -51,12 +50,8 @@ impl<S: Scope> RocketChat<S> {
         let (Some(text), Some(user)) = (text, user) else {
             return Err(Failure::unauthorized());
         };
-        let (tokens, access) = (self.two_factor.tokens(), Access::<S>::any().from(address));
-        let judged = if self.is_strict {
-            tokens.authenticate_strict(text, &access).await
-        } else {
-            tokens.authenticate(text, &access).await
-        };
+        let tokens = self.two_factor.tokens();
+        let judged = self.layer.authenticate(text, address).await;
         let token = judged.map_err(|error| match error {
             AuthenticateError::Unavailable(_) => Failure::unavailable(),
             AuthenticateError::NotOurs | AuthenticateError::Refused(_) => Failure::unauthorized(),

@@ -54,7 +54,6 @@ pub struct RocketChat<S: Scope> {
     reading: S,
     managing: S,
     profile: Profile,
-    is_strict: bool,
 }
 
 /// Which line of the product's servers is spoken.
@@ -71,7 +70,8 @@ pub enum Profile {
 impl<S: Scope> RocketChat<S> {
     /// The face of the service behind this layer, whose policy of second factors is
     /// [`FactorPolicy::rocketchat`](crate::core::factor_policy::FactorPolicy::rocketchat) or one
-    /// made of it. Listing tokens takes the scope `reading`, changing them `managing`.
+    /// made of it. Listing tokens takes the scope `reading`, changing them `managing`. A strict layer
+    /// asks the store about each token here too.
     #[must_use]
     pub fn new(
         layer: BearerLayer<S>,
@@ -81,20 +81,13 @@ impl<S: Scope> RocketChat<S> {
         managing: S,
     ) -> Self {
         let profile = Profile::default();
-        Self { layer, directory, two_factor, reading, managing, profile, is_strict: false }
+        Self { layer, directory, two_factor, reading, managing, profile }
     }
 
     /// Speaking this line's dialect.
     #[must_use]
     pub const fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
-        self
-    }
-
-    /// Asks the store about each token, as [`BearerLayer::strict`] does.
-    #[must_use]
-    pub const fn strict(mut self) -> Self {
-        self.is_strict = true;
         self
     }
 

@@ -169,6 +169,15 @@ cases! {
     "Tokens::flush_usage", s => s.tokens.flush_usage().await;
     "Evidence::permits", s => s.evidence().permits(&ReadWrite::Write).await;
     "Authenticated::requires", s => s.authenticated().await.requires(&ReadWrite::Write).await;
+    "BearerLayer::authenticate", s => {
+        s.layer().authenticate(&s.texts.unused, None).await
+    };
+    "Mattermost::caller", s => {
+        let bearer = format!("Bearer {}", s.texts.unused);
+        let request = http::Request::builder().header("authorization", bearer);
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        s.mattermost().caller(&mut parts, &ReadWrite::Read).await
+    };
     "RocketChat::caller", s => {
         s.rocketchat().caller(&s.headers(), None, &ReadWrite::Write).await
     };

@@ -18,6 +18,7 @@ use keyfob::service::two_factor::error::StepUpError;
 use keyfob::service::two_factor::{Ask, FactorsChanged, TwoFactor, Vault};
 use keyfob::testing::{ManualClock, SeededRandomness, sample};
 use keyfob::two_factor::{AeadSealer, BackupCodes, EmailCode, Totp, TotpSeed};
+use keyfob::wire::mattermost::{Mattermost, Needs, Settings};
 use keyfob::wire::rocketchat::RocketChat;
 use keyfob::{
     Access, Actor, Builder, By, Challenge, Event, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
@@ -158,6 +159,12 @@ impl Scene {
 
     pub(crate) fn layer(&self) -> BearerLayer<ReadWrite> {
         BearerLayer::new(self.tokens.clone()).with_directory(Arc::new(Pausing))
+    }
+
+    pub(crate) fn mattermost(&self) -> Mattermost<ReadWrite> {
+        let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+        let settings = Settings { enabled: true, maximum_lifetime_days: 0 };
+        Mattermost::new(self.layer(), Arc::new(Pausing), needs, settings)
     }
 
     pub(crate) fn rocketchat(&self) -> RocketChat<ReadWrite> {
