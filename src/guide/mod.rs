@@ -20,6 +20,11 @@ pub mod revocation {}
 #[doc = include_str!("second_factor.md")]
 pub mod second_factor {}
 
+/// What is as Mattermost has it, and what is not.
+#[cfg(feature = "mattermost")]
+#[doc = include_str!("mattermost.md")]
+pub mod mattermost {}
+
 /// What is as Rocket.Chat has it, and what is not.
 #[cfg(feature = "rocketchat")]
 #[doc = include_str!("rocketchat.md")]
