@@ -80,14 +80,10 @@ impl<S: Scope> Inner<S> {
     pub(super) async fn flush_usage(&self) -> Result<(), StoreError> {
         let mut taken = Taken { recorder: &self.recorder, uses: self.recorder.take() };
         while !taken.uses.is_empty() {
-            let rest = taken.uses.split_off(taken.uses.len().min(BATCH));
-            let batch = std::mem::replace(&mut taken.uses, rest);
-            let written = self.store.mark_used(&batch).await;
-            if written.is_err() {
-                // Marking again what was marked already adds to a count and moves no time.
-                taken.recorder.keep(&batch);
-                return written;
-            }
+            let batch = taken.uses.len().min(BATCH);
+            // Marking again what was marked already adds to a count and moves no time.
+            self.store.mark_used(taken.uses.get(..batch).unwrap_or_default()).await?;
+            taken.uses.drain(..batch);
         }
         Ok(())
     }
