@@ -39,8 +39,16 @@ impl<S: Scope> Tokens<S> {
         }
         match looked {
             Looked::Decided(decision) => decision,
-            Looked::AskStore(presented) | Looked::Lapsed(presented) => {
-                inner.ask_store(&presented, access).await
+            Looked::AskStore(presented) => inner.ask_store(&presented, access).await,
+            Looked::Lapsed(presented) => {
+                let asked = inner.ask_store(&presented, access).await;
+                if let Err(AuthenticateError::Unavailable(_)) = &asked
+                    && let Looked::Decided(decision) = inner.look_up(text, access)
+                {
+                    // Whoever asked what changed has been answered since.
+                    return decision;
+                }
+                asked
             }
         }
     }
