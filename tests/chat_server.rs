@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use self::chat_server::{BOB, PASSWORD, Server, folder, refusal, text, write_key};
+use self::chat_server::{Answer, BOB, PASSWORD, Server, folder, refusal, text, write_key};
 
 #[test]
 fn a_token_lives_from_sign_in_to_revocation_and_no_line_tells_its_secret() {
@@ -375,6 +375,38 @@ fn bodies_are_bounded_and_problems_are_named() {
     assert_eq!(sent("/messages", "application/json", r#"{"text":"a","to":"b"}"#), 422);
     assert_eq!(sent("/login", "application/x-www-form-urlencoded", "username=bob"), 415);
     assert_eq!(sent("/login", "application/json", r#"{"username":"bob"}"#), 422);
+}
+
+#[test]
+fn mattermosts_own_routes_fail_in_its_envelope() {
+    let server = Server::start("mattermost", &["--store", "memory:"], "warn");
+    let id = |answer: Answer, status| text(&answer.is(status).json()["id"]);
+    let unknown = server.call("GET", "/api/v4/nothing", "", None);
+    assert_eq!(id(unknown, 404), "api.context.404.app_error");
+    let login = |body: Value| server.call("POST", "/api/v4/users/login", "", Some(&body));
+    let large = login(json!({"login_id": "bob", "password": "x".repeat(70_000)}));
+    assert_eq!(id(large, 413), "api.context.request_body_too_large.app_error");
+    // A blank password is no guess: more of them than are allowed lock nobody out.
+    for _ in 0..12 {
+        let blank = login(json!({"login_id": "bob", "password": ""}));
+        assert_eq!(id(blank, 400), "api.user.login.blank_pwd.app_error");
+    }
+    let signed_in = login(json!({"login_id": "bob", "password": PASSWORD})).is(200);
+    let session = signed_in.header("token").unwrap();
+    for (user, status, expected) in [
+        ("me", 200, BOB),
+        (BOB, 200, BOB),
+        ("bob", 400, "api.context.invalid_url_param.app_error"),
+        ("zzzzzzzzzzzzzzzzzzzzzzzzzz", 404, "app.user.missing_account.const"),
+    ] {
+        let shown = server.call("GET", &format!("/api/v4/users/{user}"), session, None);
+        assert_eq!(id(shown, status), expected, "{user}");
+    }
+    // Whoever is nobody hears nothing of tokens.
+    for (token, is_told) in [(session, true), ("", false), ("wrong", false)] {
+        let config = server.call("GET", "/api/v4/config/client", token, None).is(200).json();
+        assert_eq!(config.get("EnableUserAccessTokens").is_some(), is_told, "{token}");
+    }
 }
 
 #[test]

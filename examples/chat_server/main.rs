@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use keyfob::http::{Answers, BearerLayer};
+use keyfob::http::Answers;
 use keyfob::os::TokioTimer;
 use keyfob::wire::mattermost::{self as mattermost_wire, Mattermost};
 use keyfob::wire::native::{Native, Needs};
@@ -70,7 +70,6 @@ struct Host {
     attempts: Attempts,
     connections: Connections,
     factors: Factors,
-    gate: BearerLayer<ReadWrite>,
     mattermost: Mattermost<ReadWrite>,
     messages: Messages,
     passwords: Arc<Passwords>,
@@ -137,13 +136,12 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let needs = mattermost_wire::Needs { reading, managing };
     let mattermost = Mattermost::new(gate.clone(), directory(), needs, settings.mattermost());
     let two_factor = factors.rocketchat.clone();
-    let rocketchat = RocketChat::new(gate.clone(), directory(), two_factor, reading, managing);
+    let rocketchat = RocketChat::new(gate, directory(), two_factor, reading, managing);
     let rocketchat = Arc::new(rocketchat.profile(settings.rocketchat_profile()));
     let host = Arc::new(Host {
         attempts: Attempts::new(Arc::clone(tokens.clock())),
         connections: Connections::default(),
         factors,
-        gate,
         mattermost,
         messages: Messages::default(),
         passwords: Arc::clone(&passwords),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -16,7 +16,7 @@ use keyfob::ports::two_factor::Answer;
 use keyfob::service::two_factor::Ask;
 use keyfob::service::two_factor::error::StepUpError;
 use keyfob::wire::mattermost::{Caller, Failure, Mattermost};
-use keyfob::{By, Kind, Operation, OwnerId, ReadWrite};
+use keyfob::{By, Kind, Operation, OwnerId, ReadWrite, TokenId};
 use serde_json::{Map, Value, json};
 
 use crate::Host;
@@ -68,11 +68,15 @@ pub(crate) fn declared(host: &Host) -> Vec<Declared<ReadWrite>> {
 async fn login(
     State(host): OnHost,
     Extension(ClientAddress(peer)): Extension<ClientAddress>,
-    body: Bytes,
+    request: Request,
 ) -> Handled {
-    let body = fields(&body);
+    let body = body(request.into_body()).await?;
     let field = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     let name = field("login_id");
+    // No guess, and so it counts as none.
+    if field("password").is_empty() {
+        return Err(BLANK_PASSWORD);
+    }
     let password = PasswordText::from(field("password").to_owned()).sha256_hex();
     let first = first_factor(&host, host.accounts.called(name), name, password, peer).await;
     let (entry, attempt) = first.map_err(not_signed_in)?;
@@ -124,9 +128,8 @@ async fn me(State(host): OnHost, request: Request) -> Handled {
 
 async fn user(State(host): OnHost, Path(id): Path<String>, request: Request) -> Handled {
     let caller = caller(&host, request, &ReadWrite::Read).await?;
-    let own = (id == "me").then(|| caller.account().id.clone());
-    let id = own.or_else(|| OwnerId::new(id).ok());
-    shown(&host, id.and_then(|id| host.accounts.of(&id))).await
+    let id = account_id(id, &caller)?;
+    shown(&host, host.accounts.of(&id)).await
 }
 
 async fn user_by_name(State(host): OnHost, Path(name): Path<String>, request: Request) -> Handled {
@@ -148,7 +151,7 @@ async fn set_active(State(host): OnHost, Path(id): Path<String>, request: Reques
     let (caller, body) = caller_and_body(&host, request).await?;
     let active = body.get("active").and_then(Value::as_bool);
     let active = active.ok_or(Failure::InvalidBody("active"))?;
-    let id = OwnerId::new(id).map_err(|_| Failure::InvalidParameter("user_id"))?;
+    let id = account_id(id, &caller)?;
     let may = |role: &str| caller.account().roles.iter().any(|held| held == role);
     // People may deactivate themselves; coming back takes somebody else.
     if !may("system_admin") && (active || id != caller.account().id) {
@@ -167,10 +170,13 @@ async fn set_active(State(host): OnHost, Path(id): Path<String>, request: Reques
 
 /// What clients may know of the server; of tokens, only those that are signed in.
 async fn config(State(host): OnHost, request: Request) -> Handled {
-    let is_anonymous = !request.headers().contains_key("authorization");
+    let is_signed_in = match caller(&host, request, &ReadWrite::Read).await {
+        Ok(_) => true,
+        Err(failure @ Failure::Unavailable) => return Err(failure),
+        Err(_) => false,
+    };
     let mut config = json!({"Version": VERSION, "BuildNumber": VERSION, "SiteName": "chat"});
-    if !is_anonymous {
-        caller(&host, request, &ReadWrite::Read).await?;
+    if is_signed_in {
         let settings = host.accounts.settings().mattermost();
         let days = settings.maximum_lifetime_days.to_string();
         if let Value::Object(config) = &mut config {
@@ -219,10 +225,9 @@ async fn caller_and_body(
     host: &Host,
     request: Request,
 ) -> Result<(Caller, Map<String, Value>), Failure> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, content) = request.into_parts();
     let caller = host.mattermost.caller(&mut parts, &ReadWrite::Write).await?;
-    let body = to_bytes(body, LONGEST_BODY).await.map_err(|_| Failure::BodyTooLarge)?;
-    Ok((caller, fields(&body)))
+    Ok((caller, body(content).await?))
 }
 
 async fn shown(host: &Host, entry: Option<&Entry>) -> Handled {
@@ -287,8 +292,20 @@ fn post_id(message: &Message) -> String {
 }
 
 /// A body as fields; what is no object has none, as the product's login reads it.
-fn fields(body: &[u8]) -> Map<String, Value> {
-    serde_json::from_slice(body).unwrap_or_default()
+async fn body(body: Body) -> Result<Map<String, Value>, Failure> {
+    let body = to_bytes(body, LONGEST_BODY).await.map_err(|_| Failure::BodyTooLarge)?;
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// The account in a path, where `me` is the caller.
+fn account_id(segment: String, caller: &Caller) -> Result<OwnerId, Failure> {
+    if segment == "me" {
+        return Ok(caller.account().id.clone());
+    }
+    let is_id = segment.len() == TokenId::TEXT_LENGTH
+        && segment.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let id = OwnerId::new(segment).ok().filter(|_| is_id);
+    id.ok_or(Failure::InvalidParameter("user_id"))
 }
 
 fn json(status: StatusCode, body: &Value) -> Response {
@@ -306,6 +323,12 @@ fn not_signed_in(why: NotSignedIn) -> Failure {
         NotSignedIn::Wrong => WRONG_CREDENTIALS,
     }
 }
+
+const BLANK_PASSWORD: Failure = Failure::Host {
+    status: StatusCode::BAD_REQUEST,
+    id: "api.user.login.blank_pwd.app_error",
+    message: "Password field must not be blank",
+};
 
 const INVALID_MFA: Failure = Failure::Host {
     status: StatusCode::UNAUTHORIZED,

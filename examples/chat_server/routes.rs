@@ -6,12 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Json, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use keyfob::ReadWrite;
 use keyfob::http::{Authenticated, Declared, Need, Problem, Routes, guard};
+use keyfob::wire::mattermost::Failure;
 use keyfob::wire::native::Native;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -85,8 +86,11 @@ async fn say(
     Ok((StatusCode::CREATED, Json(message)))
 }
 
-async fn unknown() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
+async fn unknown(uri: Uri) -> Response {
+    if uri.path().starts_with("/api/v4/") {
+        return Failure::UnknownRoute.into_response();
+    }
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response()
 }
 
 async fn other_method() -> Problem {

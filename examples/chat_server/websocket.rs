@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
-use keyfob::http::{Authenticated, ClientAddress, Denial};
+use keyfob::http::ClientAddress;
 use keyfob::service::live::{EndReason, Live};
-use keyfob::{Access, AuthenticateError, ReadWrite, Verified};
+use keyfob::wire::mattermost::Failure;
+use keyfob::{AuthenticateError, ReadWrite, Verified};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -24,14 +28,15 @@ use crate::messages::{Message, TOWN_SQUARE};
 pub(crate) async fn connect(
     State(host): State<Arc<Host>>,
     Extension(address): Extension<ClientAddress>,
-    caller: Option<Authenticated<ReadWrite>>,
+    mut parts: Parts,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Response> {
-    if let Some(caller) = &caller {
-        caller.requires(&ReadWrite::Read).await.map_err(IntoResponse::into_response)?;
+    let mut verified = None;
+    if parts.headers.contains_key(AUTHORIZATION) {
+        let caller = host.mattermost.caller(&mut parts, &ReadWrite::Read).await;
+        verified = Some(*caller.map_err(IntoResponse::into_response)?.token());
     }
     let place = host.connections.place().map_err(IntoResponse::into_response)?;
-    let verified = caller.map(|caller| *caller.verified());
     Ok(upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(async move |mut socket| {
         let end = converse(&host, address, verified, &mut socket).await;
         if let Some(end) = end {
@@ -69,21 +74,20 @@ impl End {
 /// Goes on until one of both ends it; returns why if it is this one.
 async fn converse(
     host: &Host,
-    ClientAddress(address): ClientAddress,
+    address: ClientAddress,
     verified: Option<Verified>,
     socket: &mut WebSocket,
 ) -> Option<End> {
     let (verified, answer) = match verified {
         Some(verified) => (verified, None),
         None => {
-            let access = Access::any().from(Some(address));
             let challenge = tokio::select! {
                 challenge = timeout(PATIENCE, challenge(socket)) => challenge,
                 () = host.connections.stopped() => return Some(End(GOING_AWAY)),
             };
             let Ok(challenge) = challenge else { return Some(End("authentication_timeout")) };
             let Challenge { seq, text } = challenge?;
-            match authenticate(host, &text, &access).await {
+            match authenticate(host, &text, address).await {
                 Ok(verified) => (verified, Some(json!({"status": "OK", "seq_reply": seq}))),
                 Err(end) => return Some(end),
             }
@@ -160,16 +164,16 @@ async fn challenge(socket: &mut WebSocket) -> Option<Challenge> {
     }
 }
 
-async fn authenticate(
-    host: &Host,
-    text: &str,
-    access: &Access<'_, ReadWrite>,
-) -> Result<Verified, End> {
-    let verified = host.tokens.authenticate(text, access).await;
-    let verified = verified.map_err(|error| End::because(&error))?;
-    match host.gate.evidence(verified).permits(&ReadWrite::Read).await {
-        Ok(verified) => Ok(verified),
-        Err(Denial::Unavailable) => Err(End(EndReason::Unavailable.code())),
+/// A text in a message is worth what it is worth in a header.
+async fn authenticate(host: &Host, text: &str, address: ClientAddress) -> Result<Verified, End> {
+    let mut request = Request::new(());
+    let header = HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| End(WRONG_TOKEN))?;
+    request.headers_mut().insert(AUTHORIZATION, header);
+    request.extensions_mut().insert(address);
+    let (mut parts, ()) = request.into_parts();
+    match host.mattermost.caller(&mut parts, &ReadWrite::Read).await {
+        Ok(caller) => Ok(*caller.token()),
+        Err(Failure::Unavailable) => Err(End(EndReason::Unavailable.code())),
         Err(_) => Err(End(WRONG_TOKEN)),
     }
 }
