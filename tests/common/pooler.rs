@@ -69,7 +69,8 @@ impl Pooler {
     pub(crate) fn stop(&self) {
         let mut process = self.process.lock().unwrap();
         if process.try_wait().unwrap().is_none() {
-            signal("QUIT", process.id());
+            // It goes by QUIT as its parent did: not at all where a shell started that in the background.
+            signal("KILL", process.id());
             process.wait().unwrap();
         }
     }
