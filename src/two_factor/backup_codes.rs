@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::drawn::draw;
+use super::drawn::{draw, draw_enrolment};
 use crate::core::digest::Digest;
 use crate::core::event::EventKind;
 use crate::core::factor::{Challenge, TwoFactorProof};
@@ -52,8 +52,7 @@ impl BackupCodes {
         by: By<'_>,
     ) -> Result<FactorsChanged<Vec<BackupCode>>, FactorChangeError> {
         let entitled = two_factor.entitle(owner, proof, "regenerate backup_code", by).await?;
-        let mut enrolment = [0; 16];
-        self.entropy.fill(&mut enrolment).map_err(FactorError::unavailable)?;
+        let enrolment = draw_enrolment(&*self.entropy)?;
         let codes: Result<Vec<_>, _> = (0..Self::COUNT)
             .map(|_| draw(&*self.entropy, SYMBOLS, LENGTH).map(BackupCode))
             .collect();
@@ -62,9 +61,7 @@ impl BackupCodes {
         let before = self.vault.version(owner, NAME).await?;
         let kept = Kept { enrolment, digests };
         let event = entitled.event(EventKind::FactorEnabled, NAME);
-        if !self.vault.change(owner, NAME, before, &kept, &event).await? {
-            return Err(contended().into());
-        }
+        self.vault.change(owner, NAME, before, &kept, &event).await?;
         Ok(two_factor.changed(entitled, &event, codes))
     }
 

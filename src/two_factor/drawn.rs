@@ -1,8 +1,16 @@
-//! Drawing codes.
+//! Drawing codes, and what tells one enrolment from another.
 
 use zeroize::Zeroizing;
 
 use crate::ports::entropy::{Entropy, EntropyError};
+use crate::ports::two_factor::FactorError;
+
+/// What no other enrolment has.
+pub(super) fn draw_enrolment(entropy: &dyn Entropy) -> Result<[u8; 16], FactorError> {
+    let mut enrolment = [0; 16];
+    entropy.fill(&mut enrolment).map_err(FactorError::unavailable)?;
+    Ok(enrolment)
+}
 
 /// So many of these symbols, each equally likely at each place: a byte that would favour some is
 /// drawn again.

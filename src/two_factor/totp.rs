@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Imported;
+use super::drawn::draw_enrolment;
 use super::otp::{Algorithm, Digits, find_step, step};
 use super::otpauth::OtpAuth;
 use super::seed::{Seed, TotpSeed};
@@ -129,16 +130,18 @@ impl Totp {
         let steps = self.window.at_enrolment().steps(now, 0);
         let step = find_step(code, steps, |step| seed.code(step));
         let step = step.ok_or(FactorChangeError::WrongCode)?;
-        let enrolled = self.draw_enrolment(seed, self.window.drift(now, step))?;
+        let enrolment = draw_enrolment(&*self.entropy)?;
+        let enrolled = Enrolled { enrolment, seed, drift: self.window.drift(now, step) };
         let mark = enrolled.mark();
         let before = self.vault.version(owner, NAME).await?;
         // The step first: whoever sees the new seed must not see its code unused.
         self.vault.store().raise_mark(owner, &mark, step).await?;
         let taken = self.vault.remove(owner, PENDING, pending.version).await?;
         let event = entitled.event(EventKind::FactorEnabled, NAME);
-        if !taken || !self.vault.change(owner, NAME, before, &enrolled, &event).await? {
+        if !taken {
             return Err(contended().into());
         }
+        self.vault.change(owner, NAME, before, &enrolled, &event).await?;
         Ok(two_factor.changed(entitled, &event, ()))
     }
 
@@ -177,7 +180,8 @@ impl Totp {
             if self.vault.version(owner, IMPORTED).await? > 0 {
                 return Ok(Imported::Differs);
             }
-            let enrolled = self.draw_enrolment(seed.0.clone(), 0)?;
+            let enrolment = draw_enrolment(&*self.entropy)?;
+            let enrolled = Enrolled { enrolment, seed: seed.0.clone(), drift: 0 };
             let given = self.vault.save(owner, NAME, 0, &enrolled).await?;
             // Written afterwards: whoever is killed in between begins anew, and finds it there.
             self.vault.save(owner, IMPORTED, 0, &()).await?;
@@ -186,12 +190,6 @@ impl Totp {
             }
             // Another process has brought one at the same time.
         }
-    }
-
-    fn draw_enrolment(&self, seed: Seed, drift: i8) -> Result<Enrolled, FactorError> {
-        let mut enrolment = [0; 16];
-        self.entropy.fill(&mut enrolment).map_err(FactorError::unavailable)?;
-        Ok(Enrolled { enrolment, seed, drift })
     }
 }
 

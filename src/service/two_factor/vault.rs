@@ -111,7 +111,8 @@ impl Vault {
         Ok(self.store.set_factor(owner, name, expects, None).await?)
     }
 
-    /// [`save`](Self::save) for a change that somebody asked for, with the event that tells of it.
+    /// [`save`](Self::save) for a change that somebody asked for, with the event that tells of it;
+    /// a record that was no longer as expected is trouble then.
     pub(crate) async fn change<T: Serialize + Sync>(
         &self,
         owner: &OwnerId,
@@ -119,9 +120,10 @@ impl Vault {
         expects: u64,
         value: &T,
         event: &Event,
-    ) -> Result<bool, FactorError> {
+    ) -> Result<(), FactorError> {
         let sealed = self.sealed(owner, name, value)?;
-        Ok(self.store.change_factor(owner, name, expects, Some(&sealed), event).await?)
+        let is_made = self.store.change_factor(owner, name, expects, Some(&sealed), event).await?;
+        is_made.then_some(()).ok_or_else(contended)
     }
 
     /// Removes a record, whatever it is, and tells of it; returns whether there was one.

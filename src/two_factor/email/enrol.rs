@@ -9,8 +9,9 @@ use crate::core::scope::Scope;
 use crate::ports::two_factor::FactorError;
 use crate::service::By;
 use crate::service::two_factor::error::FactorChangeError;
-use crate::service::two_factor::{FactorsChanged, TwoFactor, contended};
+use crate::service::two_factor::{FactorsChanged, TwoFactor};
 use crate::two_factor::Imported;
+use crate::two_factor::drawn::draw_enrolment;
 
 impl EmailCode {
     /// Enables mailed codes for an owner with a verified address. The proof is for
@@ -35,11 +36,9 @@ impl EmailCode {
         if before.value.is_some() {
             return Err(FactorChangeError::AlreadyEnabled);
         }
-        let enabled = self.draw_enrolment()?;
+        let enabled = Enabled { enrolment: draw_enrolment(&*self.entropy)? };
         let event = entitled.event(EventKind::FactorEnabled, method::EMAIL);
-        if !self.vault.change(owner, method::EMAIL, before.version, &enabled, &event).await? {
-            return Err(contended().into());
-        }
+        self.vault.change(owner, method::EMAIL, before.version, &enabled, &event).await?;
         Ok(two_factor.changed(entitled, &event, ()))
     }
 
@@ -75,16 +74,11 @@ impl EmailCode {
         if self.vault.version(owner, IMPORTED).await? > 0 {
             return Ok(Imported::Differs);
         }
-        let given = self.vault.save(owner, method::EMAIL, 0, &self.draw_enrolment()?).await?;
+        let enabled = Enabled { enrolment: draw_enrolment(&*self.entropy)? };
+        let given = self.vault.save(owner, method::EMAIL, 0, &enabled).await?;
         // Written afterwards: whoever is killed in between begins anew and finds the factor there.
         self.vault.save(owner, IMPORTED, 0, &()).await?;
         Ok(if given { Imported::Given } else { Imported::AsKnown })
-    }
-
-    fn draw_enrolment(&self) -> Result<Enabled, FactorError> {
-        let mut enrolment = [0; 16];
-        self.entropy.fill(&mut enrolment).map_err(FactorError::unavailable)?;
-        Ok(Enabled { enrolment })
     }
 }
 
