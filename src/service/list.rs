@@ -4,6 +4,8 @@ use crate::core::id::TokenId;
 use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
 use crate::ports::store::{EventQuery, Lookup, Page, Query, StoreError, StoredEvent};
+#[cfg(any(feature = "mattermost", feature = "rocketchat"))]
+use crate::ports::store::{Filter, Start};
 use crate::service::error::ChangeFailure;
 use crate::service::{By, Tokens};
 
@@ -43,6 +45,20 @@ impl<S: Scope> Tokens<S> {
     /// [`StoreError`].
     pub async fn query(&self, query: &Query) -> Result<Page, StoreError> {
         self.inner.store.query(query).await
+    }
+
+    /// All tokens that a filter selects, page by page.
+    #[cfg(any(feature = "mattermost", feature = "rocketchat"))]
+    pub(crate) async fn query_all(&self, filter: Filter) -> Result<Vec<TokenRecord>, StoreError> {
+        let (mut query, mut records) = (Query::new(filter, Query::LARGEST_PAGE), Vec::new());
+        loop {
+            let page = self.query(&query).await?;
+            records.extend(page.records);
+            match page.next {
+                Some(next) => query.start = Start::After(next),
+                None => return Ok(records),
+            }
+        }
     }
 
     /// Events in the order in which they happened.

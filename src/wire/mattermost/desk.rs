@@ -55,6 +55,12 @@ impl<S: Scope> Mattermost<S> {
         Ok(record)
     }
 
+    /// A token within the caller's reach that a body names, to be changed.
+    pub(super) async fn named(&self, caller: &Caller, body: &[u8]) -> Result<TokenRecord, Failure> {
+        permit(!caller.is_app())?;
+        self.reach(caller, codec::named_token(body)).await
+    }
+
     /// Whether tokens of this account may be created or rotated while the feature is on or off.
     pub(super) fn is_on_for(&self, account: &Account) -> Result<(), Failure> {
         let is_on = self.settings.enabled || roles::is_bot(account);
@@ -147,18 +153,8 @@ impl<S: Scope> Mattermost<S> {
         Ok(found)
     }
 
-    /// All tokens that a filter selects.
     async fn all(&self, filter: Filter, step: Step) -> Result<Vec<TokenRecord>, Failure> {
-        let (mut query, mut records) = (Query::new(filter, Query::LARGEST_PAGE), Vec::new());
-        loop {
-            let page = self.layer.tokens().query(&query).await;
-            let page = page.map_err(|_| Failure::Undone(step))?;
-            records.extend(page.records);
-            match page.next {
-                Some(next) => query.start = Start::After(next),
-                None => return Ok(records),
-            }
-        }
+        self.layer.tokens().query_all(filter).await.map_err(|_| Failure::Undone(step))
     }
 }
 
@@ -183,7 +179,9 @@ pub(super) fn objects(records: &[TokenRecord]) -> Handled {
     json(&records.iter().map(TokenObject::of).collect::<Vec<_>>())
 }
 
-pub(super) fn done() -> Handled {
+/// The answer to a change that tells nothing but that it was made.
+pub(super) fn done<T>(changed: Result<T, ChangeFailure>, step: Step) -> Handled {
+    changed.map_err(|failure| Failure::change(failure, step))?;
     json(&Done::OK)
 }
 

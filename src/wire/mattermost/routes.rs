@@ -171,12 +171,9 @@ async fn revoke<S: Scope>(
     Extension(caller): Extension<Caller>,
     Content(body): Content,
 ) -> Handled {
-    permit(!caller.is_app())?;
-    let record = face.reach(&caller, codec::named_token(&body)).await?;
+    let record = face.named(&caller, &body).await?;
     let by = caller.narrowing(&record.owner);
-    let revoked = face.layer.tokens().revoke(record.id, by, None).await;
-    revoked.map_err(|failure| Failure::change(failure, Step::Delete))?;
-    done()
+    done(face.layer.tokens().revoke(record.id, by, None).await, Step::Delete)
 }
 
 async fn disable<S: Scope>(
@@ -184,12 +181,9 @@ async fn disable<S: Scope>(
     Extension(caller): Extension<Caller>,
     Content(body): Content,
 ) -> Handled {
-    permit(!caller.is_app())?;
-    let record = face.reach(&caller, codec::named_token(&body)).await?;
+    let record = face.named(&caller, &body).await?;
     let by = caller.narrowing(&record.owner);
-    let disabled = face.layer.tokens().deactivate(record.id, by, None).await;
-    disabled.map_err(|failure| Failure::change(failure, Step::Disable))?;
-    done()
+    done(face.layer.tokens().deactivate(record.id, by, None).await, Step::Disable)
 }
 
 async fn enable<S: Scope>(
@@ -197,12 +191,9 @@ async fn enable<S: Scope>(
     Extension(caller): Extension<Caller>,
     Content(body): Content,
 ) -> Handled {
-    permit(!caller.is_app())?;
-    let record = face.reach(&caller, codec::named_token(&body)).await?;
+    let record = face.named(&caller, &body).await?;
     let by = caller.widening(&record.owner)?;
-    let enabled = face.layer.tokens().reactivate(record.id, by).await;
-    enabled.map_err(|failure| Failure::change(failure, Step::Enable))?;
-    done()
+    done(face.layer.tokens().reactivate(record.id, by).await, Step::Enable)
 }
 
 async fn rotate<S: Scope>(

@@ -73,6 +73,11 @@ impl<S: Scope> Desk<S> {
         }
     }
 
+    /// Whether the caller's token may give another one, or itself, a new secret or life.
+    pub(super) fn may_renew(&self, caller: &Authenticated<S>, id: TokenId) -> Result<(), Refused> {
+        if id == caller.verified().id() { Ok(()) } else { self.may_issue(caller) }
+    }
+
     /// The caller, who reaches everybody's tokens if it is an administrator.
     ///
     /// It is asked on every call and not only where a token turns out to be somebody else's, so

@@ -165,9 +165,7 @@ async fn reactivate<S: Scope>(
 ) -> Handled {
     codec::nothing(&body)?;
     let (id, by) = (token_id(id)?, desk.by(&caller).await?);
-    if id != caller.verified().id() {
-        desk.may_issue(&caller)?;
-    }
+    desk.may_renew(&caller, id)?;
     desk.answer(desk.tokens.reactivate(id, by).await)
 }
 
@@ -180,9 +178,7 @@ async fn rotate<S: Scope>(
 ) -> Handled {
     let rotation = codec::rotation(&body)?;
     let (id, by) = (token_id(id)?, desk.by(&caller).await?);
-    if id != caller.verified().id() {
-        desk.may_issue(&caller)?;
-    }
+    desk.may_renew(&caller, id)?;
     let rotated = desk.tokens.rotate(id, rotation, by).await;
     let (secret, record) = rotated.map_err(|failure| Refused::change(&desk.answers, failure))?;
     json(StatusCode::OK, &Shown::new(desk.object(&record), &secret))

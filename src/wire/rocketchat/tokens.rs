@@ -23,7 +23,7 @@ use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
 use crate::http::client_address;
 use crate::ports::directory::Account;
-use crate::ports::store::{Filter, Query, Start};
+use crate::ports::store::Filter;
 use crate::service::By;
 use crate::service::error::{ChangeFailure, IssueFailure};
 
@@ -163,17 +163,8 @@ impl<S: Scope> RocketChat<S> {
     /// made: one that was made anew moves to the end.
     async fn tokens_of(&self, account: &Account) -> Result<Vec<TokenRecord>, Failure> {
         let filter = Filter::of_owner(account.id.clone()).of_kind(Kind::personal()).unrevoked();
-        let mut query = Query::new(filter, Query::LARGEST_PAGE);
-        let mut all = Vec::new();
-        loop {
-            let page = self.two_factor.tokens().query(&query).await;
-            let page = page.map_err(|_| Failure::unavailable())?;
-            all.extend(page.records);
-            match page.next {
-                Some(next) => query.start = Start::After(next),
-                None => break,
-            }
-        }
+        let all = self.two_factor.tokens().query_all(filter).await;
+        let mut all = all.map_err(|_| Failure::unavailable())?;
         all.sort_by_key(|record| (record.secret_issued_at, record.number));
         Ok(all)
     }
