@@ -2,6 +2,7 @@
 //!
 //! Whoever presents no token with the request has ten seconds to send it as a message.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,6 @@ use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrad
 use axum::extract::{Extension, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 use keyfob::http::ClientAddress;
 use keyfob::service::live::{EndReason, Live};
@@ -74,7 +74,7 @@ impl End {
 /// Goes on until one of both ends it; returns why if it is this one.
 async fn converse(
     host: &Host,
-    address: ClientAddress,
+    ClientAddress(address): ClientAddress,
     verified: Option<Verified>,
     socket: &mut WebSocket,
 ) -> Option<End> {
@@ -165,13 +165,8 @@ async fn challenge(socket: &mut WebSocket) -> Option<Challenge> {
 }
 
 /// A text in a message is worth what it is worth in a header.
-async fn authenticate(host: &Host, text: &str, address: ClientAddress) -> Result<Verified, End> {
-    let mut request = Request::new(());
-    let header = HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| End(WRONG_TOKEN))?;
-    request.headers_mut().insert(AUTHORIZATION, header);
-    request.extensions_mut().insert(address);
-    let (mut parts, ()) = request.into_parts();
-    match host.mattermost.caller(&mut parts, &ReadWrite::Read).await {
+async fn authenticate(host: &Host, text: &str, address: IpAddr) -> Result<Verified, End> {
+    match host.mattermost.authenticate(text, Some(address), &ReadWrite::Read).await {
         Ok(caller) => Ok(*caller.token()),
         Err(Failure::Unavailable) => Err(End(EndReason::Unavailable.code())),
         Err(_) => Err(End(WRONG_TOKEN)),

@@ -1,5 +1,7 @@
 //! Whom a request comes from.
 
+use std::net::IpAddr;
+
 use axum::extract::Query;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -73,7 +75,21 @@ impl<S: Scope> Mattermost<S> {
             let in_query = names_token(&request.uri);
             return Err(if in_query { Failure::QueryToken } else { Failure::SessionExpired });
         };
-        let address = client_address(&request.extensions);
+        self.authenticate(text, client_address(&request.extensions), needed).await
+    }
+
+    /// The account of a token that came without a header, in a message on a WebSocket: judged as
+    /// [`caller`](Mattermost::caller) judges one.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn authenticate(
+        &self,
+        text: &str,
+        address: Option<IpAddr>,
+        needed: &S,
+    ) -> Result<Caller, Failure> {
         let judged = self.layer.authenticate(text, address).await;
         let token = judged.map_err(|error| match error {
             AuthenticateError::Unavailable(_) => Failure::Unavailable,

@@ -172,6 +172,9 @@ cases! {
     "BearerLayer::authenticate", s => {
         s.layer().authenticate(&s.texts.unused, None).await
     };
+    "Mattermost::authenticate", s => {
+        s.mattermost().authenticate(&s.texts.unused, None, &ReadWrite::Read).await
+    };
     "Mattermost::caller", s => {
         let bearer = format!("Bearer {}", s.texts.unused);
         let request = http::Request::builder().header("authorization", bearer);
