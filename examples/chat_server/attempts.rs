@@ -140,6 +140,15 @@ impl Attempt<'_> {
         self.counts = Against::Nobody;
     }
 
+    /// The password was right, and no second factor has let its holder in: a guess counts.
+    pub(crate) fn without_second_factor(self, has_guessed: bool) {
+        if has_guessed {
+            self.failed_with_the_right_password();
+        } else {
+            self.succeeded();
+        }
+    }
+
     /// The password was right and something else was not: whoever holds it guesses no passwords
     /// from this address.
     pub(crate) fn failed_with_the_right_password(mut self) {

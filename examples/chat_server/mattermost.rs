@@ -13,17 +13,16 @@ use keyfob::core::owner::OwnerStanding;
 use keyfob::http::{ClientAddress, Declared, Need};
 use keyfob::ports::directory::AccountKind;
 use keyfob::ports::two_factor::Answer;
-use keyfob::service::two_factor::Ask;
 use keyfob::service::two_factor::error::StepUpError;
 use keyfob::wire::mattermost::{Caller, Failure, Mattermost};
-use keyfob::{By, Kind, Operation, OwnerId, ReadWrite, TokenId};
+use keyfob::{By, Kind, OwnerId, ReadWrite, TokenId};
 use serde_json::{Map, Value, json};
 
 use crate::Host;
 use crate::accounts::Entry;
 use crate::messages::{Message, TOWN_SQUARE};
 use crate::passwords::PasswordText;
-use crate::session::{NotSignedIn, SIGN_IN, first_factor, session};
+use crate::session::{NotSignedIn, first_factor, second_factor, session};
 
 type Handled = Result<Response, Failure>;
 type OnHost = State<Arc<Host>>;
@@ -81,27 +80,12 @@ async fn login(
     let first = first_factor(&host, host.accounts.called(name), name, password, peer).await;
     let (entry, attempt) = first.map_err(not_signed_in)?;
     let (id, code) = (&entry.account.id, field("token"));
-    let answer = Answer::new(code);
-    let mut ask = Ask::of(id, Operation::SignIn, SIGN_IN);
-    if !code.is_empty() {
-        ask = ask.answered(&answer);
-    }
-    let proof = match host.factors.native.demand(&ask).await {
-        Ok(proof) => proof,
-        Err(error) => {
-            match &error {
-                StepUpError::Wrong(_) | StepUpError::Locked { .. } => {
-                    attempt.failed_with_the_right_password();
-                }
-                _ => attempt.succeeded(),
-            }
-            return Err(match error {
-                StepUpError::Unavailable(_) => Failure::Unavailable,
-                _ => INVALID_MFA,
-            });
-        }
-    };
-    attempt.succeeded();
+    let answer = (!code.is_empty()).then(|| Answer::new(code));
+    let proof = second_factor(&host, id, answer.as_ref(), attempt).await;
+    let proof = proof.map_err(|error| match error {
+        StepUpError::Unavailable(_) => Failure::Unavailable,
+        _ => INVALID_MFA,
+    })?;
     let (secret, _) = session(&host, id.clone(), proof).await.map_err(not_signed_in)?;
     let mut response = json(StatusCode::OK, &profile(&host, entry).await?);
     if let Ok(token) = HeaderValue::try_from(secret.expose_secret()) {

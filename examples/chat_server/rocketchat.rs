@@ -92,11 +92,7 @@ async fn login(
     let proof = match host.rocketchat.sign_in(&owner, field("code"), &headers).await {
         Ok(proof) => proof,
         Err((failure, has_guessed)) => {
-            if has_guessed {
-                attempt.failed_with_the_right_password();
-            } else {
-                attempt.succeeded();
-            }
+            attempt.without_second_factor(has_guessed);
             return Err(failure);
         }
     };

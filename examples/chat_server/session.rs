@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use keyfob::core::owner::OwnerStanding;
+use keyfob::ports::two_factor::Answer;
 use keyfob::service::error::IssueFailure;
+use keyfob::service::two_factor::Ask;
+use keyfob::service::two_factor::error::StepUpError;
 use keyfob::{
     Actor, By, Grant, IssueError, IssueRequest, Kind, Operation, OwnerId, TokenName, TokenRecord,
     TokenSecret, TwoFactorProof,
@@ -54,6 +57,29 @@ pub(crate) async fn first_factor<'h>(
     Ok((entry, attempt))
 }
 
+/// The second factor of whoever knows the password, where the face asks as this host does itself;
+/// with it the attempt is decided.
+pub(crate) async fn second_factor(
+    host: &Host,
+    owner: &OwnerId,
+    code: Option<&Answer>,
+    attempt: Attempt<'_>,
+) -> Result<TwoFactorProof, StepUpError> {
+    let mut ask = Ask::of(owner, Operation::SignIn, SIGN_IN);
+    if let Some(code) = code {
+        ask = ask.answered(code);
+    }
+    let proof = host.factors.native.demand(&ask).await;
+    match &proof {
+        Ok(_) => attempt.succeeded(),
+        Err(StepUpError::Wrong(_) | StepUpError::Locked { .. }) => {
+            attempt.without_second_factor(true);
+        }
+        Err(_) => attempt.without_second_factor(false),
+    }
+    proof
+}
+
 /// A session for whoever has signed in, second factor and all.
 pub(crate) async fn session(
     host: &Host,
@@ -77,7 +103,7 @@ pub(crate) async fn session(
 }
 
 /// Signing in has no parameters, on any face.
-pub(crate) const SIGN_IN: &[u8] = b"";
+const SIGN_IN: &[u8] = b"";
 
 /// Longer names than that share a count with those that begin like them.
 const LONGEST_COUNTED_NAME: usize = 64;

@@ -8,10 +8,8 @@ use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use keyfob::Operation;
 use keyfob::http::{ClientAddress, Problem};
 use keyfob::ports::two_factor::Answer;
-use keyfob::service::two_factor::Ask;
 use keyfob::service::two_factor::error::StepUpError;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +17,7 @@ use crate::Host;
 use crate::attempts::TooMany;
 use crate::passwords::PasswordText;
 use crate::people::unavailable;
-use crate::session::{NotSignedIn, SIGN_IN, first_factor, session};
+use crate::session::{NotSignedIn, first_factor, second_factor, session};
 
 /// What a person signs in with.
 #[derive(Debug, Deserialize)]
@@ -55,23 +53,8 @@ pub(crate) async fn sign_in(
     let (entry, attempt) = first.map_err(not_signed_in)?;
     let id = &entry.account.id;
     let code = code.as_ref().map(|code| Answer::new(code.expose_secret()));
-    let mut ask = Ask::of(id, Operation::SignIn, SIGN_IN);
-    if let Some(code) = &code {
-        ask = ask.answered(code);
-    }
-    let proof = match host.factors.native.demand(&ask).await {
-        Ok(proof) => proof,
-        Err(error) => {
-            match &error {
-                StepUpError::Wrong(_) | StepUpError::Locked { .. } => {
-                    attempt.failed_with_the_right_password();
-                }
-                _ => attempt.succeeded(),
-            }
-            return Err(second_factor(&error, host.tokens.now()));
-        }
-    };
-    attempt.succeeded();
+    let proof = second_factor(&host, id, code.as_ref(), attempt).await;
+    let proof = proof.map_err(|error| not_proved(&error, host.tokens.now()))?;
     let (secret, record) = session(&host, id.clone(), proof).await.map_err(not_signed_in)?;
     let token = secret.expose_secret();
     let session = Session { token, expires_at: record.validity.expires_at.at() };
@@ -96,7 +79,7 @@ fn refused() -> Response {
 }
 
 /// What to answer where a second factor is due, and was not given.
-fn second_factor(error: &StepUpError, now: DateTime<Utc>) -> Response {
+fn not_proved(error: &StepUpError, now: DateTime<Utc>) -> Response {
     let (status, detail) = match error {
         StepUpError::Required(question) => match &question.sent {
             Some(sent) => (StatusCode::UNAUTHORIZED, format!("enter the code sent to {}", sent.to)),
