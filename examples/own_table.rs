@@ -122,7 +122,7 @@ impl Bots {
     /// What a presented text may do: a pure function of the row and the time.
     fn judge(&self, text: &str, needed: BotScope, now: DateTime<Utc>) -> Result<(), Refusal> {
         let presented = self.rules.format.parse(text.as_bytes()).map_err(|_| Refusal::Malformed)?;
-        let row = self.rows.get(&presented.id()).ok_or(Refusal::Unknown)?;
+        let row = presented.id().and_then(|id| self.rows.get(&id)).ok_or(Refusal::Unknown)?;
         // This host keeps no state of its bots' owners beside the bots.
         let (owner, access) = (OwnerState::unheard_of(), Access::needing(&needed));
         match verify(&presented, row, &owner, &access, &self.rules, now) {

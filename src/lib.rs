@@ -29,6 +29,7 @@
 //! | [`store`] | stores |
 //! | `two_factor` | methods of answering a second factor |
 //! | `http`, `wire` | bearer tokens on requests, and APIs about tokens |
+//! | `import` | tokens of other products, read from their tables |
 //! | `testing` | what a host's own tests need |
 //! | [`guide`] | prose |
 //!
@@ -40,7 +41,7 @@
 //! # Features
 //!
 //! `memory`, `os` and `service` are on by default; `sqlite`, `postgres`, `postgres-tls`, `tokio`,
-//! `tracing`, `two-factor`, `http`, `axum`, `mattermost`, `native`, `rocketchat` and
+//! `tracing`, `two-factor`, `http`, `axum`, `mattermost`, `native`, `rocketchat`, `import` and
 //! `testing` are not. None changes what is there without it.
 //! Without any, the tree holds no runtime, no server and no database.
 //!
@@ -66,6 +67,9 @@ pub mod guide;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
+#[cfg(feature = "import")]
+#[cfg_attr(docsrs, doc(cfg(feature = "import")))]
+pub mod import;
 #[cfg(feature = "os")]
 #[cfg_attr(docsrs, doc(cfg(feature = "os")))]
 pub mod os;
@@ -101,6 +105,7 @@ pub use crate::core::policy::{KindPolicy, Minting, Policy, Rules};
 pub use crate::core::rotation::Rotation;
 pub use crate::core::scope::{ChatScope, Grant, ReadWrite, Scope, Scopes};
 pub use crate::core::secret::TokenSecret;
+pub use crate::core::shape::Shape;
 pub use crate::core::token::{Expiry, State, Token, TokenRecord};
 pub use crate::core::verify::Access;
 pub use crate::ports::store::{StoreError, TokenStore};

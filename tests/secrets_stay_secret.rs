@@ -30,10 +30,11 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use keyfob::core::change::Presenter;
 use keyfob::core::constraints::Constraints;
 use keyfob::core::digest::{DigestScheme, KeyTooShort, StoredDigest};
-use keyfob::core::error::{PublicRefusal, VerifyError};
+use keyfob::core::error::{ImportError, PublicRefusal, VerifyError};
 use keyfob::core::factor::Grounds;
 use keyfob::core::factor_policy::{Due, FactorPolicy};
 use keyfob::core::freshness::{Freshness, Reading};
+use keyfob::core::import::import as take_over;
 use keyfob::core::issue::{Caller, issue};
 use keyfob::core::owner::{OwnerStanding, OwnerState};
 use keyfob::core::rotation::{rehash, rotate};
@@ -44,6 +45,7 @@ use keyfob::http::{
     Answers, Authenticated, BearerLayer, ClientAddress, Credentials, Declared, Denial, Need,
     Presented, Problem, Routes, unguarded_routes,
 };
+use keyfob::import;
 use keyfob::os::{SystemClock, SystemEntropy, TokioTimer};
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
 use keyfob::ports::entropy::{EntropyError, Generator};
@@ -57,7 +59,7 @@ use keyfob::ports::store::{
     TokenStore, Touched, Use,
 };
 use keyfob::ports::two_factor::{Answer, Enrolment, FactorError, Sent};
-use keyfob::service::error::{AuthenticateError, ChangeFailure, IssueFailure};
+use keyfob::service::error::{AuthenticateError, ChangeFailure, ImportFailure, IssueFailure};
 use keyfob::service::two_factor::error::{FactorChangeError, StepUpError};
 use keyfob::service::two_factor::{Ask, TwoFactor, Vault};
 use keyfob::store::memory::MemoryStore;
@@ -78,9 +80,9 @@ use keyfob::{
     Access, Actor, Builder, By, Challenge, ChatScope, Event, EventKind, Expiry, Format, Grant,
     IdempotencyKey, IssueError, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime,
     Minting, Narrowing, Note, Operation, OwnerId, Policy, ReadWrite, Refusal, Rotation, Rules,
-    ScopeName, Scopes, State, TokenId, TokenName, TokenSecret, Tokens,
+    ScopeName, Scopes, Shape, State, TokenId, TokenName, TokenSecret, Tokens,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::{Layer as _, Service as _};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -352,6 +354,14 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     headers.insert("x-user-id", owner.as_str().parse().unwrap());
     let caller = block_on(rocketchat.caller(&headers, None, &ReadWrite::Read)).unwrap();
 
+    let rows = || import::mattermost::read(&export());
+    let foreign = rows().remove(0).token.unwrap();
+    let report =
+        block_on(import::import(tokens, rows(), |owner| Some(owner.clone()), &Grant::Full));
+    let outcomes: Vec<_> = report.rows.iter().map(|row| row.outcome).collect();
+    let reasons: Vec<_> = rows().into_iter().filter_map(|row| row.token.err()).collect();
+    assert_eq!((outcomes.len(), reasons.len()), (3, 2));
+
     table! {
         "core::change::Change" Debug => [&change, &rehashed];
         "core::change::Patch" Debug => [&change.patch];
@@ -360,16 +370,17 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "core::constraints::Constraints" Debug Serialize => [&record.constraints];
         "core::digest::Digest" Debug => [record.digest.digest, record.binding];
         "core::digest::DigestScheme" Debug Serialize => [DigestScheme::Native, DigestScheme::Text];
-        "core::digest::Key" Debug => [&scene.key];
-        "core::digest::KeyTooShort" Debug Display =>
+        "core::digest::keyring::Key" Debug => [&scene.key];
+        "core::digest::keyring::KeyTooShort" Debug Display =>
             [Key::new(KeyId::new("k").unwrap(), &scene.password).unwrap_err(), KeyTooShort];
-        "core::digest::Keyring" Debug => [&rules.keyring];
+        "core::digest::keyring::Keyring" Debug => [&rules.keyring];
         "core::digest::StoredDigest" Debug =>
             [&record.digest, &StoredDigest::new(DigestScheme::Text, None, record.digest.digest)];
-        "core::digest::UnknownKey" Debug Display => [&unknown_key];
+        "core::digest::keyring::UnknownKey" Debug Display => [&unknown_key];
         "core::epoch::Epoch" Debug => [Epoch(1)];
         "core::epoch::Invalidations" Debug => [&invalidations];
         "core::epoch::Touched" Debug => [Touched::Token(id)];
+        "core::error::ImportError" Debug Display => [ImportError::Expired];
         "core::error::IssueError" Debug Display => [IssueError::NeverForbidden, IssueError::Randomness];
         "core::error::LifecycleError" Debug Display =>
             [keyfob::core::error::LifecycleError::Wider { field: "scopes" }];
@@ -412,9 +423,11 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "core::id::OwnerId" Debug Display Serialize => [&owner];
         "core::id::RealmId" Debug Display Serialize => [&record.realm];
         "core::id::ScopeName" Debug Display Serialize => [name("read")];
-        "core::id::TokenId" Debug Display Serialize => [id, presented.id()];
+        "core::id::TokenId" Debug Display Serialize => [id, presented.id().unwrap()];
         "core::id::TokenIdText" Debug => [id.text()];
         "core::id::TokenName" Debug Display Serialize => [&record.name];
+        "core::import::ForeignToken" Debug => [&foreign];
+        "core::import::Imported" Debug => [take_over(foreign.clone(), &unheard_of, rules, now).unwrap()];
         "core::issue::Caller" Debug =>
             [Caller::Host(&host), Caller::Token { token: record, for_others: true }];
         "core::issue::request::IssueRequest" Debug => [scene.request()];
@@ -437,6 +450,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "core::scope::ReadWrite" Debug => [ReadWrite::Read];
         "core::scope::Scopes" Debug Serialize => [Scopes::new([name("read")]).unwrap()];
         "core::secret::TokenSecret" Debug => [&scene.secret, &scene.replaced];
+        "core::shape::Shape" Debug => [Shape::MATTERMOST];
         "core::token::Ended" Debug Serialize => [&ended];
         "core::token::Expiry" Debug Serialize => [Expiry::Never, record.validity.expires_at];
         "core::token::Previous" Debug =>
@@ -466,6 +480,11 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "http::routes::Need" Debug => [&declared.need];
         "http::routes::Routes" Debug => [routes];
         "http::survey::Unguarded" Debug Display => unguarded;
+        "import::Row" Debug => rows();
+        "import::report::Outcome" Debug => outcomes;
+        "import::report::Report" Debug Display => [&report];
+        "import::report::Reported" Debug => report.rows.iter().collect::<Vec<_>>();
+        "import::report::Skipped" Debug Display => reasons;
         "os::SystemClock" Debug => [SystemClock::new()];
         "os::SystemEntropy" Debug => [SystemEntropy::new()];
         "os::TokioTimer" Debug => [TokioTimer::new()];
@@ -517,6 +536,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "service::error::AuthenticateError" Debug Display => [refusal, missing().into()];
         "service::error::ChangeFailure" Debug Display =>
             [ChangeFailure::Presenter(Refusal::WrongSecret), missing().into()];
+        "service::error::ImportFailure" Debug Display =>
+            [ImportFailure::Taken, ImportFailure::Unavailable(missing())];
         "service::error::IssueFailure" Debug Display =>
             [IssueFailure::AlreadyIssued(id), missing().into()];
         "service::freshness::FreshnessReport" Debug => [tokens.freshness()];
@@ -533,6 +554,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
             StepUpError::Wrong(question.clone()),
         ];
         "service::two_factor::vault::Vault" Debug => [scene.vault()];
+        "service::import::Import" Debug => [block_on(tokens.import(foreign.clone())).unwrap()];
         "service::verified::Verified" Debug => [verified];
         "store::memory::MemoryStore" Debug => [&scene.store];
         "store::postgres::PostgresStore" Debug => NEEDING_A_SERVER;
@@ -610,7 +632,7 @@ impl Scene {
         let password = b"p4ssw0rd-or-seed".to_vec();
         canaries.add(&password);
 
-        let format = sample::rules().format;
+        let format = sample::rules().format.reading(Shape::MATTERMOST);
         let before = Rules::new(format.clone(), Keyring::new(old.clone()));
         let mut bypassing = KindPolicy::session();
         bypassing.may_bypass_two_factor = true;
@@ -644,6 +666,14 @@ impl Scene {
         block_on(tokens.deactivate(gone_row.id, by, None)).unwrap();
         for text in [&replaced, &secret, &leaked, &gone] {
             canaries.add_token(text.expose_secret());
+        }
+        canaries.add(IMPORTED.as_bytes());
+        let rows = import::mattermost::read(&export());
+        let report =
+            block_on(import::import(&tokens, rows, |owner| Some(owner.clone()), &Grant::Full));
+        assert_eq!(report.taken(), 1, "{report}");
+        for _ in 0..2 {
+            let _ = block_on(tokens.authenticate(IMPORTED, &Access::any())).unwrap();
         }
 
         let mut fail = |error: &dyn std::error::Error| {
@@ -793,6 +823,16 @@ impl Scene {
             ]
         })
     }
+}
+
+/// The text of a token of another product.
+const IMPORTED: &str = "k7dh3ormtbnysfec1pqiw8xjzu";
+
+/// It in that product's table, and once more where its id should be.
+fn export() -> String {
+    let row = |id: &str, token: &str| json!({"id": id, "token": token, "userid": "alice", "isactive": true});
+    let id = TokenId::from_bytes([7; 16]).to_string();
+    json!([row(&id, IMPORTED), row(&id, &IMPORTED[1..]), row(IMPORTED, &id)]).to_string()
 }
 
 /// URLs of PostgreSQL with a password in them, each with something else that is wrong.

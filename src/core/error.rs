@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 
 use super::digest::UnknownKey;
 use super::id::Kind;
+use super::shape::Shape;
 
 /// Why a token was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +70,12 @@ pub enum IssueError {
     /// The random generator failed; no weaker one takes its place.
     #[error("no randomness")]
     Randomness,
+    /// The host does not read texts of this shape, so the token could not be used.
+    #[error("shape: texts like {}'s are not read here", shape.name())]
+    ShapeNotRead {
+        /// The shape that was asked for.
+        shape: Shape,
+    },
 }
 
 impl IssueError {
@@ -93,6 +100,7 @@ impl IssueError {
             Self::OutlivesParent => "outlives_parent",
             Self::OwnerNotActive => "owner_not_active",
             Self::Randomness => "no_randomness",
+            Self::ShapeNotRead { .. } => "shape_not_read",
         }
     }
 
@@ -111,8 +119,48 @@ impl IssueError {
             Self::GrantExceeded => "scopes",
             Self::KindWithoutPrefix { .. } => "kind",
             Self::NeverValid | Self::NotBeforeOutOfRange => "not_before",
+            Self::ShapeNotRead { .. } => "shape",
             Self::MintingForbidden | Self::NotProved | Self::Randomness => return None,
         })
+    }
+}
+
+/// Why a token of another product was not taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// It has expired.
+    #[error("expires_at: past")]
+    Expired,
+    /// An instant is outside the years 1970 to 9999.
+    #[error("created_at or expires_at: outside the years 1970 to 9999")]
+    OutOfRange,
+    /// The owner is deactivated or deleted here. Whoever takes over tokens of such people does it
+    /// before they are deactivated.
+    #[error("owner: not active")]
+    OwnerNotActive,
+    /// By the host's policy its life is over.
+    #[error("created_at: too long ago for the policy")]
+    Policy,
+    /// The host does not read texts of this shape, so the token could not be used.
+    #[error("shape: texts like {}'s are not read here", shape.name())]
+    ShapeNotRead {
+        /// The shape of the token's text.
+        shape: Shape,
+    },
+}
+
+impl ImportError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::OutOfRange => "out_of_range",
+            Self::OwnerNotActive => "owner_not_active",
+            Self::Policy => "policy",
+            Self::ShapeNotRead { .. } => "shape_not_read",
+        }
     }
 }
 
@@ -152,7 +200,8 @@ pub enum RotateError {
     /// The lifetime is not allowed, nothing could be drawn, or the second factor was not proved.
     #[error(transparent)]
     Lifetime(#[from] IssueError),
-    /// The policy sets a shorter limit, or the overlap is negative.
+    /// The policy sets a shorter limit, the overlap is negative, or the replaced text carries no
+    /// id, so that it cannot be found when it is no longer the token's own.
     #[error("overlap: 0 to {} s", longest.num_seconds())]
     OverlapTooLong {
         /// The longest overlap.

@@ -144,6 +144,8 @@ event_kinds! {
     TokenDeactivated = "token.deactivated",
     /// A token's name or note was changed.
     TokenEdited = "token.edited",
+    /// A token of another product was taken over, with its secret.
+    TokenImported = "token.imported",
     /// A token was made.
     TokenIssued = "token.issued",
     /// Somebody handed in the text of a token that had leaked.

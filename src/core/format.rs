@@ -1,13 +1,13 @@
 //! The token's text: `{prefix}_{id}_{secret}{checksum}`.
 
-use std::fmt;
+mod draw;
 
-use rand::TryCryptoRng;
-use zeroize::Zeroizing;
+use std::fmt;
 
 use super::alphabet;
 use super::id::{InvalidName, Kind, TokenId};
-use super::secret::{BASE62, TokenSecret, base62};
+use super::secret::BASE62;
+use super::shape::Shape;
 
 /// What a host's token texts begin with, one prefix for each kind of token.
 ///
@@ -35,6 +35,7 @@ use super::secret::{BASE62, TokenSecret, base62};
 #[derive(Clone, Debug)]
 pub struct Format {
     entries: Vec<Entry>,
+    shapes: Vec<Shape>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ impl Format {
     ///
     /// [`FormatError`] when this is no prefix.
     pub fn new(prefix: &str) -> Result<Self, FormatError> {
-        Self { entries: Vec::new() }.with(prefix, Kind::personal())
+        Self { entries: Vec::new(), shapes: Vec::new() }.with(prefix, Kind::personal())
     }
 
     /// Adds the prefix of new tokens of another kind.
@@ -81,6 +82,24 @@ impl Format {
     /// [`FormatError`] when this is no prefix, or when one prefix begins with the other.
     pub fn with_retired(self, prefix: &str, kind: Kind) -> Result<Self, FormatError> {
         self.add(prefix, kind, true)
+    }
+
+    /// Reads texts of this shape too, and lets them be issued.
+    ///
+    /// They have no checksum: each one that is made up costs a look-up in the store, of which a
+    /// service makes only [so many](crate::service::Builder::unknown_texts).
+    #[must_use]
+    pub fn reading(mut self, shape: Shape) -> Self {
+        if !self.reads(shape) {
+            self.shapes.push(shape);
+        }
+        self
+    }
+
+    /// Whether texts of this shape are read.
+    #[must_use]
+    pub fn reads(&self, shape: Shape) -> bool {
+        self.shapes.contains(&shape)
     }
 
     fn add(mut self, prefix: &str, kind: Kind, retired: bool) -> Result<Self, FormatError> {
@@ -108,56 +127,21 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// [`ParseError::NotOurs`] when it begins with no registered prefix, so that another scheme
-    /// may look at it; [`ParseError::Malformed`] when it does and is not a token all the same.
+    /// [`ParseError::NotOurs`] when it begins with no registered prefix and has no shape that is
+    /// read, so that another scheme may look at it; [`ParseError::Malformed`] when it begins with
+    /// one and is not a token all the same.
     pub fn parse<'t>(&'t self, text: &'t [u8]) -> Result<PresentedToken<'t>, ParseError> {
-        let entry = self
-            .entries
-            .iter()
-            .find(|entry| text.starts_with(entry.prefix.as_bytes()))
-            .ok_or(ParseError::NotOurs)?;
-        let tail = text.get(entry.prefix.len()..).ok_or(ParseError::Malformed)?;
-        let tail: &[u8; TAIL] = tail.try_into().map_err(|_| ParseError::Malformed)?;
-        let (id, rest) =
-            tail.split_first_chunk::<{ TokenId::TEXT_LENGTH }>().ok_or(ParseError::Malformed)?;
-        let (separator, rest) = rest.split_first_chunk::<1>().ok_or(ParseError::Malformed)?;
-        let (secret, checksum) =
-            rest.split_first_chunk::<SECRET_LENGTH>().ok_or(ParseError::Malformed)?;
-        let covered = text.len().checked_sub(CHECKSUM_LENGTH).and_then(|end| text.get(..end));
-        let all_base62 = secret.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric());
-        if *separator != *b"_"
-            || !all_base62
-            || read_checksum(checksum) != covered.map(crc32fast::hash)
-        {
-            return Err(ParseError::Malformed);
+        let prefixed = self.entries.iter().find(|entry| text.starts_with(entry.prefix.as_bytes()));
+        let native = prefixed.map(|entry| entry.parse(text).ok_or(ParseError::Malformed));
+        match native {
+            Some(Ok(token)) => Ok(token),
+            // A text of another product may begin like one of this host's; it is shorter.
+            None | Some(Err(_)) if self.shapes.iter().any(|shape| shape.fits(text)) => {
+                Ok(PresentedToken(Form::Text(text)))
+            }
+            None => Err(ParseError::NotOurs),
+            Some(Err(error)) => Err(error),
         }
-        let id = TokenId::parse(id).ok_or(ParseError::Malformed)?;
-        Ok(PresentedToken { kind: &entry.kind, id, secret })
-    }
-
-    /// The secret and the text of a new token, if the kind has a prefix that is still issued.
-    pub(super) fn draw<R: TryCryptoRng + ?Sized>(
-        &self,
-        kind: &Kind,
-        id: TokenId,
-        rng: &mut R,
-    ) -> Result<Option<Drawn>, R::Error> {
-        let Some(entry) = self.entries.iter().find(|entry| !entry.retired && entry.kind == *kind)
-        else {
-            return Ok(None);
-        };
-        let secret = base62(rng, SECRET_LENGTH)?;
-        let length = entry.prefix.len().saturating_add(TAIL);
-        let mut text = Zeroizing::new(String::with_capacity(length));
-        text.push_str(&entry.prefix);
-        text.push_str(id.text().as_str());
-        text.push('_');
-        text.push_str(&secret);
-        push_checksum(&mut text);
-        let hint =
-            text.get(text.len().saturating_sub(CHECKSUM_LENGTH)..).unwrap_or_default().into();
-        let prefix = entry.prefix.trim_end_matches('_').into();
-        Ok(Some(Drawn { secret, text: TokenSecret::new(text), prefix, hint }))
     }
 
     /// A regular expression that finds this host's tokens in any text, for secret scanners.
@@ -177,14 +161,23 @@ impl Format {
     }
 }
 
-/// A freshly drawn secret with the text that shows it.
-pub(super) struct Drawn {
-    pub(super) secret: Zeroizing<String>,
-    pub(super) text: TokenSecret,
-    pub(super) prefix: Box<str>,
-    /// The text's last six characters: its checksum, which tells nothing of use to a guesser
-    /// (32 bits about 190 random ones) and lets a person recognise a token.
-    pub(super) hint: Box<str>,
+impl Entry {
+    fn parse<'t>(&'t self, text: &'t [u8]) -> Option<PresentedToken<'t>> {
+        let tail: &[u8; TAIL] = text.get(self.prefix.len()..)?.try_into().ok()?;
+        let (id, rest) = tail.split_first_chunk::<{ TokenId::TEXT_LENGTH }>()?;
+        let (separator, rest) = rest.split_first_chunk::<1>()?;
+        let (secret, checksum) = rest.split_first_chunk::<SECRET_LENGTH>()?;
+        let covered = text.len().checked_sub(CHECKSUM_LENGTH).and_then(|end| text.get(..end));
+        let all_base62 = secret.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric());
+        if *separator != *b"_"
+            || !all_base62
+            || read_checksum(checksum) != covered.map(crc32fast::hash)
+        {
+            return None;
+        }
+        let id = TokenId::parse(id)?;
+        Some(PresentedToken(Form::Native { kind: &self.kind, id, secret }))
+    }
 }
 
 /// A text that has the form of a token of this host, and proves nothing yet.
@@ -204,35 +197,48 @@ pub(super) struct Drawn {
 /// }
 /// ```
 #[derive(Clone, Copy)]
-pub struct PresentedToken<'t> {
-    kind: &'t Kind,
-    id: TokenId,
-    secret: &'t [u8; SECRET_LENGTH],
+pub struct PresentedToken<'t>(Form<'t>);
+
+/// What there is to be read from a text.
+#[derive(Clone, Copy)]
+pub(super) enum Form<'t> {
+    Native { kind: &'t Kind, id: TokenId, secret: &'t [u8; SECRET_LENGTH] },
+    Text(&'t [u8]),
 }
 
 impl<'t> PresentedToken<'t> {
-    /// The id that the text claims.
+    /// The id that the text claims; `None` for a text of another product's [`Shape`], whose token
+    /// is found by its digest.
+    #[inline]
     #[must_use]
-    pub const fn id(&self) -> TokenId {
-        self.id
+    pub const fn id(&self) -> Option<TokenId> {
+        match self.0 {
+            Form::Native { id, .. } => Some(id),
+            Form::Text(_) => None,
+        }
     }
 
-    /// The kind that the text's prefix stands for.
+    /// The kind that the text's prefix stands for, if it has one.
+    #[inline]
     #[must_use]
-    pub const fn kind(&self) -> &'t Kind {
-        self.kind
+    pub const fn kind(&self) -> Option<&'t Kind> {
+        match self.0 {
+            Form::Native { kind, .. } => Some(kind),
+            Form::Text(_) => None,
+        }
     }
 
-    pub(super) const fn secret(&self) -> &'t [u8; SECRET_LENGTH] {
-        self.secret
+    #[inline]
+    pub(super) const fn form(&self) -> Form<'t> {
+        self.0
     }
 }
 
 impl fmt::Debug for PresentedToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PresentedToken")
-            .field("kind", self.kind)
-            .field("id", &self.id)
+            .field("kind", &self.kind())
+            .field("id", &self.id())
             .finish_non_exhaustive()
     }
 }
@@ -293,17 +299,6 @@ impl FormatError {
             Self::KindTaken { .. } => "kind_taken",
         }
     }
-}
-
-fn push_checksum(text: &mut String) {
-    let mut rest = crc32fast::hash(text.as_bytes());
-    let mut digits = [b'0'; CHECKSUM_LENGTH];
-    for digit in digits.iter_mut().rev() {
-        let value = usize::try_from(rest % 62).unwrap_or_default();
-        *digit = BASE62.get(value).copied().unwrap_or(b'0');
-        rest /= 62;
-    }
-    text.extend(digits.map(char::from));
 }
 
 /// The number that six base-62 digits stand for; `None` when it does not fit 32 bits.

@@ -83,11 +83,8 @@ pub fn issue<S: Scope, R: TryCryptoRng + ?Sized>(
         Some(_) => return Err(IssueError::BypassNotProved),
     };
     let id = TokenId::random(rng).map_err(|_| IssueError::Randomness)?;
-    let drawn = rules.format.draw(&request.kind, id, rng).map_err(|_| IssueError::Randomness)?;
-    let Some(drawn) = drawn else {
-        return Err(IssueError::KindWithoutPrefix { kind: request.kind });
-    };
-    let digest = rules.keyring.digest_secret(id, drawn.secret.as_bytes());
+    let drawn = rules.format.draw((id, &request.kind, request.shape), &rules.keyring, rng)?;
+    let digest = drawn.digest;
     let event =
         Event::new(EventKind::TokenIssued, by.clone(), now).about(id, request.owner.clone());
     let mut record = TokenRecord {

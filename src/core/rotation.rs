@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::TryCryptoRng;
 
 use super::change::{Change, Patch, SecretPatch};
-use super::digest::{Keyring, UnknownKey};
+use super::digest::{DigestScheme, Keyring, UnknownKey};
 use super::error::{IssueError, RotateError};
 use super::event::{Actor, Event, EventKind};
 use super::factor::{Operation, TwoFactorProof};
@@ -14,6 +14,7 @@ use super::issue::{Lifetime, expiry};
 use super::policy::{KindPolicy, Minting, Rules};
 use super::scope::Scope;
 use super::secret::TokenSecret;
+use super::shape::Shape;
 use super::time::rounded_down;
 use super::token::{Expiry, Previous, State, TokenRecord, Validity};
 
@@ -25,19 +26,21 @@ pub struct Rotation {
     pub overlap: TimeDelta,
     /// The new life; `None` keeps the expiry that the token has.
     pub lifetime: Option<Lifetime>,
+    /// The product whose tokens the new text is to look like; `None` for a native text.
+    pub shape: Option<Shape>,
 }
 
 impl Rotation {
     /// The replaced secret ends at once, the expiry stays.
     #[must_use]
     pub const fn at_once() -> Self {
-        Self { overlap: TimeDelta::zero(), lifetime: None }
+        Self { overlap: TimeDelta::zero(), lifetime: None, shape: None }
     }
 
     /// The replaced secret works for this much longer, so that a fleet can be moved over.
     #[must_use]
     pub const fn with_overlap(overlap: TimeDelta) -> Self {
-        Self { overlap, lifetime: None }
+        Self { overlap, lifetime: None, shape: None }
     }
 
     /// With a new life.
@@ -47,13 +50,20 @@ impl Rotation {
         self
     }
 
+    /// With a text of this shape, or a native one.
+    #[must_use]
+    pub const fn in_shape(mut self, shape: Option<Shape>) -> Self {
+        self.shape = shape;
+        self
+    }
+
     /// All that is asked for of this token, for the [`Challenge`](super::factor::Challenge) whose
     /// proof [`Operation::RotateToken`] takes.
     #[must_use]
     pub fn parameters(&self, token: TokenId) -> Vec<u8> {
         let (overlap, lifetime) =
             (self.overlap.num_microseconds(), self.lifetime.map(Lifetime::parameter));
-        format!("{token} {overlap:?} {lifetime:?}").into_bytes()
+        format!("{token} {overlap:?} {lifetime:?} {:?}", self.shape).into_bytes()
     }
 
     /// Whether whoever acts has proved a second factor for this rotation of this token.
@@ -107,8 +117,13 @@ pub fn rotate<R: TryCryptoRng + ?Sized>(
         State::Deactivated(_) => return Err(RotateError::Deactivated),
         State::Active => {}
     }
-    if rotation.overlap < TimeDelta::zero() || rotation.overlap > policy.longest_overlap {
-        return Err(RotateError::OverlapTooLong { longest: policy.longest_overlap });
+    // What carries no id is found by the token's own digest, and by no other.
+    let longest = match record.digest.scheme {
+        DigestScheme::Native => policy.longest_overlap,
+        DigestScheme::Text => TimeDelta::zero(),
+    };
+    if rotation.overlap < TimeDelta::zero() || rotation.overlap > longest {
+        return Err(RotateError::OverlapTooLong { longest });
     }
     let old_end = record.validity.expires_at;
     let expires_at = match rotation.lifetime {
@@ -118,16 +133,13 @@ pub fn rotate<R: TryCryptoRng + ?Sized>(
     if expires_at <= Expiry::At(now) {
         return Err(RotateError::Lifetime(IssueError::ExpiryNotInFuture));
     }
-    let drawn =
-        rules.format.draw(&record.kind, record.id, rng).map_err(|_| IssueError::Randomness)?;
-    let Some(drawn) = drawn else {
-        return Err(IssueError::KindWithoutPrefix { kind: record.kind.clone() }.into());
-    };
+    let text = (record.id, &record.kind, rotation.shape);
+    let drawn = rules.format.draw(text, &rules.keyring, rng)?;
     let overlap_end = now.checked_add_signed(rotation.overlap).unwrap_or(now);
     let ends_at = old_end.at().map_or(overlap_end, |end| end.min(overlap_end));
     let generation = record.generation.checked_add(1).ok_or(RotateError::Revoked)?;
     let mut next = record.clone();
-    next.digest = rules.keyring.digest_secret(record.id, drawn.secret.as_bytes());
+    next.digest = drawn.digest;
     next.previous = Some(Previous::new(record.digest.clone(), rounded_down(ends_at)));
     next.bind(&rules.keyring)?;
     let validity = Validity::new(record.validity.not_before, expires_at);

@@ -48,24 +48,26 @@ impl fmt::Debug for TokenSecret {
     }
 }
 
-/// Draws `length` characters of base 62, each equally likely.
+/// Draws `length` characters of an alphabet of at most 256 symbols, each equally likely.
 ///
-/// A byte above 247 is drawn again: 248 is the largest multiple of 62 that a byte holds, and
-/// folding the rest would make eight characters likelier than the others.
-pub(super) fn base62<R: TryCryptoRng + ?Sized>(
+/// A byte beyond the largest multiple of the alphabet's size is drawn again: folding it would make
+/// some characters likelier than others.
+pub(super) fn characters<R: TryCryptoRng + ?Sized>(
     rng: &mut R,
+    alphabet: &[u8],
     length: usize,
 ) -> Result<Zeroizing<String>, R::Error> {
     let mut text = Zeroizing::new(String::with_capacity(length));
     let mut bytes = [0_u8; 32];
-    while text.len() < length {
+    let fair = 256_usize.saturating_sub(256_usize.checked_rem(alphabet.len()).unwrap_or_default());
+    while text.len() < length && !alphabet.is_empty() {
         rng.try_fill_bytes(&mut bytes)?;
-        for byte in bytes.iter().filter(|byte| **byte < 248) {
+        for byte in bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair) {
             if text.len() == length {
                 break;
             }
-            let symbol = BASE62.get(usize::from(byte % 62)).copied().unwrap_or(b'0');
-            text.push(char::from(symbol));
+            let place = byte.checked_rem(alphabet.len()).and_then(|place| alphabet.get(place));
+            text.extend(place.copied().map(char::from));
         }
     }
     bytes.zeroize();
@@ -79,23 +81,28 @@ pub(super) const BASE62: &[u8; 62] =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::shape::Shape;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
     #[test]
     fn every_symbol_is_equally_likely_at_every_place() {
         let mut rng = StdRng::seed_from_u64(7);
-        let draws = 62 * 1000;
-        let mut counts = vec![[0_u32; 62]; 8];
-        for _ in 0..draws {
-            for (place, symbol) in base62(&mut rng, 8).unwrap().bytes().enumerate() {
-                counts[place][BASE62.iter().position(|s| *s == symbol).unwrap()] += 1;
+        let shapes = [Shape::MATTERMOST, Shape::ROCKET_CHAT].map(|shape| shape.alphabet());
+        for alphabet in [&BASE62[..]].into_iter().chain(shapes) {
+            let mut counts = vec![vec![0_u32; alphabet.len()]; 8];
+            for _ in 0..alphabet.len() * 1000 {
+                let text = characters(&mut rng, alphabet, 8).unwrap();
+                for (place, symbol) in text.bytes().enumerate() {
+                    counts[place][alphabet.iter().position(|s| *s == symbol).unwrap()] += 1;
+                }
             }
-        }
-        for place in counts {
-            // Chi-squared with 61 degrees of freedom: above 130 once in 10^6.
-            let chi: f64 = place.iter().map(|n| (f64::from(*n) - 1000.0).powi(2) / 1000.0).sum();
-            assert!(chi < 130.0, "chi-squared {chi}");
+            for place in counts {
+                // Chi-squared with at most 63 degrees of freedom: above 133 once in 10^6.
+                let chi: f64 =
+                    place.iter().map(|n| (f64::from(*n) - 1000.0).powi(2) / 1000.0).sum();
+                assert!(chi < 133.0, "chi-squared {chi}");
+            }
         }
     }
 }

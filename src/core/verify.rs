@@ -73,7 +73,7 @@ pub fn verify<T: Token + ?Sized, S: Scope>(
     rules: &Rules,
     now: DateTime<Utc>,
 ) -> Result<Accepted, VerifyError> {
-    if token.id() != presented.id() {
+    if presented.id().is_some_and(|id| id != token.id()) {
         return Err(Refusal::Unknown.into());
     }
     let (generation, ends_at) = if rules.keyring.matches(token.digest(), presented)? {
@@ -92,7 +92,7 @@ pub fn verify<T: Token + ?Sized, S: Scope>(
         }
         (token.generation().saturating_sub(1), Some(previous.ends_at))
     };
-    if token.kind() != presented.kind() {
+    if presented.kind().is_some_and(|kind| kind != token.kind()) {
         return Err(Refusal::Unknown.into());
     }
     let facts = Facts::of(token, owner, ends_at, rules);

@@ -1,7 +1,5 @@
 //! The one path from a presented text to evidence.
 
-use chrono::{DateTime, Utc};
-
 use crate::core::digest::{Digest, UnknownKey};
 use crate::core::error::{Refusal, VerifyError};
 use crate::core::event::{Actor, Event, EventKind};
@@ -11,8 +9,8 @@ use crate::core::id::TokenId;
 use crate::core::rotation::rehash;
 use crate::core::scope::Scope;
 use crate::core::token::{Expiry, TokenRecord};
-use crate::core::verify::{Accepted, Access, Facts, admit, decide, micros, verify, verify_again};
-use crate::ports::store::{Applied, Found, Lookup, StoreError};
+use crate::core::verify::{Accepted, Access, Facts, admit, decide, micros, verify};
+use crate::ports::store::{Applied, Found, StoreError};
 use crate::service::error::AuthenticateError;
 use crate::service::index::Hit;
 use crate::service::verified::Verified;
@@ -105,8 +103,10 @@ impl<S: Scope> Inner<S> {
             Ok(presented) => presented,
             Err(error) => return Looked::Decided(Err(error)),
         };
-        // Kept from the optimiser's reach, so that the loads are begun before the hash.
-        std::hint::black_box(self.index.touch(presented.id()));
+        if let Some(id) = presented.id() {
+            // Kept from the optimiser's reach, so that the loads are begun before the hash.
+            std::hint::black_box(self.index.touch(id));
+        }
         let digest = self.rules.keyring.current_digest(&presented);
         // Before the index is looked into.
         let lease = self.index.lease();
@@ -115,23 +115,25 @@ impl<S: Scope> Inner<S> {
             return Looked::Lapsed(presented);
         }
         let now = lease.time_micros(at).saturating_add(self.tick_micros);
-        let found = self.index.find(presented.id(), digest, second(now));
-        let Some(hit) = found.filter(|hit| decide(Facts::live_until(hit.deadline), now).is_ok())
-        else {
+        let found = match presented.id() {
+            Some(id) => self.index.find(id, digest, second(now)).map(|hit| (id, hit)),
+            None => self.index.find_text(digest, second(now)),
+        };
+        let live = |hit: &Hit| decide(Facts::live_until(hit.deadline), now).is_ok();
+        let Some((id, hit)) = found.filter(|(_, hit)| live(hit)) else {
             return Looked::AskStore(presented);
         };
-        let Some(class) =
-            self.index.class(hit.class).filter(|class| class.kind == *presented.kind())
-        else {
+        let fits = |kind| presented.kind().is_none_or(|presented| presented == kind);
+        let Some(class) = self.index.class(hit.class).filter(|class| fits(&class.kind)) else {
             return Looked::AskStore(presented);
         };
         if let Err(refusal) = admit(class.grant.as_ref(), &class.constraints, access) {
             return Looked::Decided(Err(refusal.into()));
         }
         if hit.record_use {
-            self.recorder.record(presented.id(), now, access.address);
+            self.recorder.record(id, now, access.address);
         }
-        Looked::Decided(Ok(self.evidence(presented.id(), &hit)))
+        Looked::Decided(Ok(self.evidence(id, &hit)))
     }
 
     async fn ask_store(
@@ -150,8 +152,11 @@ impl<S: Scope> Inner<S> {
             (Ok(_), None) => return Err(Refusal::Unknown.into()),
             (Err(refusal), found) => {
                 let found = found.as_ref().map(|(_, found)| found);
-                self.forget_refused(refusal, presented.id(), found);
-                self.note_refusal(refusal, presented, found.map(|found| &*found.record));
+                let id = presented.id().or_else(|| found.map(|found| found.record.id));
+                if let Some(id) = id {
+                    self.forget_refused(refusal, id, found);
+                }
+                self.note_refusal(refusal, id, found.map(|found| &*found.record));
                 return Err(refusal.into());
             }
         };
@@ -161,7 +166,7 @@ impl<S: Scope> Inner<S> {
         self.admit_to_index(presented, &accepted, ticket, &found, access)
     }
 
-    fn forget_refused(&self, refusal: Refusal, id: TokenId, found: Option<&Found>) {
+    pub(super) fn forget_refused(&self, refusal: Refusal, id: TokenId, found: Option<&Found>) {
         match (refusal, found) {
             // That was about this secret or this call.
             (
@@ -192,7 +197,7 @@ impl<S: Scope> Inner<S> {
         access: &Access<'_, S>,
     ) -> Result<(Result<Accepted, Refusal>, Option<(Ticket, Found)>), StoreError> {
         let ticket = self.index.ticket();
-        let Some(found) = self.find_intact(&Lookup::Id(presented.id())).await? else {
+        let Some(found) = self.find_presented(presented).await? else {
             return Ok((Err(Refusal::Unknown), None));
         };
         let now = self.time_of(&found);
@@ -222,10 +227,12 @@ impl<S: Scope> Inner<S> {
         let hit =
             Hit { deadline, generation: accepted.generation, owner, class, record_use: false };
         let now = micros(self.known_now());
-        self.recorder.record(presented.id(), now, access.address);
+        let id = found.record.id;
+        self.recorder.record(id, now, access.address);
         let digest = self.index_digest(presented, accepted, &found.record);
-        self.index.fill((ticket, found.epoch), presented.id(), digest, &hit, second(now));
-        Ok(self.evidence(presented.id(), &hit))
+        let secret = (id, digest, presented.id().is_some());
+        self.index.fill((ticket, found.epoch), secret, &hit, second(now));
+        Ok(self.evidence(id, &hit))
     }
 
     /// The digest under which the index finds an accepted text: the one that its row holds, if that
@@ -243,47 +250,6 @@ impl<S: Scope> Inner<S> {
         }
     }
 
-    /// The row that a key names, as it was once written.
-    pub(super) async fn find_intact(&self, key: &Lookup) -> Result<Option<Found>, StoreError> {
-        let Some(found) = self.store.find(key).await? else {
-            return Ok(None);
-        };
-        match found.record.is_intact(&self.rules.keyring) {
-            Ok(true) => Ok(Some(found)),
-            Ok(false) => Err(StoreError::Corrupt(format!("token {}", found.record.id))),
-            Err(error) => Err(unknown_key(error)),
-        }
-    }
-
-    /// The row behind evidence that was made earlier, if it would still be accepted, and until when.
-    pub(super) async fn find_again(
-        &self,
-        verified: &Verified,
-    ) -> Result<Result<(TokenRecord, Expiry), Refusal>, StoreError> {
-        if verified.mark != self.mark {
-            return Ok(Err(Refusal::Unknown));
-        }
-        let Some(found) = self.find_intact(&Lookup::Id(verified.id)).await? else {
-            self.forget_refused(Refusal::Unknown, verified.id, None);
-            return Ok(Err(Refusal::Unknown));
-        };
-        let now = self.time_of(&found);
-        let verdict =
-            verify_again(&*found.record, verified.generation, &found.owner, &self.rules, now);
-        // Whoever was told so must not see it accepted a moment later.
-        if let Err(refusal) = verdict {
-            self.forget_refused(refusal, verified.id, Some(&found));
-        }
-        Ok(verdict.map(|deadline| (*found.record, deadline)))
-    }
-
-    /// When a row was read, by the store's clock if it has one.
-    fn time_of(&self, found: &Found) -> DateTime<Utc> {
-        let told = found.now.map_or_else(|| self.clock.now_micros(), micros);
-        let held = DateTime::from_timestamp_micros(self.index.hold(told));
-        held.unwrap_or(DateTime::<Utc>::MAX_UTC)
-    }
-
     /// Moves a token over to the current key. If that fails the next use tries again.
     async fn rehash(&self, presented: &PresentedToken<'_>, record: &TokenRecord) {
         let Ok(change) = rehash(record, presented, &self.rules.keyring, self.known_now()) else {
@@ -296,15 +262,14 @@ impl<S: Scope> Inner<S> {
         }
     }
 
-    fn note_refusal(
-        &self,
-        refusal: Refusal,
-        presented: &PresentedToken<'_>,
-        row: Option<&TokenRecord>,
-    ) {
+    fn note_refusal(&self, refusal: Refusal, id: Option<TokenId>, row: Option<&TokenRecord>) {
         #[cfg(feature = "tracing")]
-        tracing::debug!(token = %presented.id(), refusal = refusal.code(), "token refused");
-        let _ = presented;
+        tracing::debug!(
+            token = id.map(tracing::field::display),
+            refusal = refusal.code(),
+            "token refused"
+        );
+        let _ = id;
         // Somebody proved to hold a secret that was replaced: its owner should hear of that.
         if let (Refusal::Superseded, Some(record)) = (refusal, row) {
             let event = Event::new(EventKind::TokenReused, Actor::host(), self.known_now());
@@ -325,11 +290,11 @@ impl<S: Scope> Inner<S> {
 }
 
 /// A key that is missing here is trouble of this host, and says nothing about the token.
-fn unknown_key(error: UnknownKey) -> StoreError {
+pub(super) fn unknown_key(error: UnknownKey) -> StoreError {
     StoreError::unavailable(error)
 }
 
 #[inline]
-fn second(micros: i64) -> u32 {
+pub(super) fn second(micros: i64) -> u32 {
     u32::try_from(micros.wrapping_div(1_000_000)).unwrap_or_default()
 }

@@ -154,7 +154,7 @@ impl<S: Scope> Tokens<S> {
         let Ok(presented) = inner.rules.format.parse(text.as_bytes()) else {
             return Ok(false);
         };
-        let Some(found) = inner.find_intact(&Lookup::Id(presented.id())).await? else {
+        let Some(found) = inner.find_presented(&presented).await? else {
             return Ok(false);
         };
         let keyring = &inner.rules.keyring;
@@ -166,7 +166,7 @@ impl<S: Scope> Tokens<S> {
                         Event::new(EventKind::TokenLeaked, Actor::host(), inner.known_now());
                     inner.tell(&event.about(found.record.id, found.record.owner.clone()));
                 }
-                self.revoke(presented.id(), By::Host(&Actor::host()), Note::new("leaked").ok())
+                self.revoke(found.record.id, By::Host(&Actor::host()), Note::new("leaked").ok())
                     .await?;
                 return Ok(true);
             }

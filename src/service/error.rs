@@ -1,5 +1,6 @@
 //! Why the service did not do what it was asked.
 
+use crate::core::error::ImportError;
 use crate::core::error::IssueError;
 use crate::core::error::LifecycleError;
 use crate::core::error::Refusal;
@@ -32,6 +33,33 @@ impl AuthenticateError {
         match self {
             Self::NotOurs => "not_ours",
             Self::Refused(refusal) => refusal.code(),
+            Self::Unavailable(error) => error.code(),
+        }
+    }
+}
+
+/// Why a token of another product was not taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportFailure {
+    /// It would be of no use here.
+    #[error(transparent)]
+    Refused(#[from] ImportError),
+    /// Another token has its id or its text.
+    #[error("id: another token has its id or its text")]
+    Taken,
+    /// The store could not be asked, or not in time.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+impl ImportFailure {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::Taken => "taken",
             Self::Unavailable(error) => error.code(),
         }
     }

@@ -4,7 +4,9 @@ mod authenticate;
 mod change;
 pub mod error;
 mod fence;
+mod find;
 pub mod freshness;
+pub mod import;
 mod index;
 mod issue;
 mod list;
@@ -14,6 +16,7 @@ mod rotate;
 #[cfg(feature = "two-factor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "two-factor")))]
 pub mod two_factor;
+mod unknown;
 mod upkeep;
 mod usage;
 pub mod verified;
@@ -28,6 +31,7 @@ use chrono::{DateTime, Utc};
 use self::freshness::Keeping;
 use self::index::Index;
 use self::live::Registry;
+use self::unknown::UnknownTexts;
 use self::usage::Recorder;
 use self::verified::Verified;
 use crate::core::event::{Actor, Event};
@@ -62,6 +66,7 @@ struct Inner<S: Scope> {
     audit: Arc<dyn AuditSink>,
     index: Index<S>,
     recorder: Recorder,
+    unknown: UnknownTexts,
     keeping: Keeping,
     live: Arc<Registry>,
     /// Evidence names the service that made it: handles of another one mean something else.
@@ -110,6 +115,7 @@ pub struct Builder {
     audit: Arc<dyn AuditSink>,
     expected: usize,
     most: usize,
+    unknown: u32,
     bound: Duration,
 }
 
@@ -129,6 +135,7 @@ impl Builder {
             audit: Arc::new(()),
             expected: 0,
             most: 20_000_000,
+            unknown: UNKNOWN_TEXTS,
             bound: BOUND,
         }
     }
@@ -170,6 +177,15 @@ impl Builder {
         self
     }
 
+    /// How many texts without an id may be looked up in a second and found to be nobody's, 1,000
+    /// unless set; while there are more, those that are not in the index are answered as
+    /// unavailable. Native texts that are made up need no look-up, and are not counted.
+    #[must_use]
+    pub const fn unknown_texts(mut self, a_second: u32) -> Self {
+        self.unknown = a_second;
+        self
+    }
+
     /// How long after a change has returned another process may still go by what was before: the
     /// bound of the revocation contract, between 0.2 and 30 seconds; what is beyond is taken for
     /// the nearer of them. 2 seconds unless set.
@@ -199,6 +215,7 @@ impl Builder {
             inner: Arc::new(Inner {
                 index: Index::new(self.expected, self.most.max(self.expected), freshness),
                 recorder: Recorder::new(),
+                unknown: UnknownTexts::new(self.unknown),
                 keeping: Keeping::new(node, self.bound),
                 live: Arc::default(),
                 tick_micros: tick.num_microseconds().unwrap_or(i64::MAX),
@@ -267,6 +284,9 @@ impl<S: Scope> Inner<S> {
         );
     }
 }
+
+/// A store answers more than ten times as many, and somebody who guesses gains nothing by them.
+const UNKNOWN_TEXTS: u32 = 1_000;
 
 /// Long enough for a store to be away for a moment without anybody noticing, short enough that a
 /// person who has revoked a token finds it revoked.

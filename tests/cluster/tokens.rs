@@ -103,7 +103,7 @@ pub(crate) async fn issue(url: &str, many: u32, path: &Path) -> Vec<Operation> {
 pub(crate) fn read(path: &Path, tokens: &Tokens<ReadWrite>) -> Vec<Known> {
     let known = |text: &str| Known {
         text: text.into(),
-        id: tokens.rules().format.parse(text.as_bytes()).unwrap().id(),
+        id: tokens.rules().format.parse(text.as_bytes()).unwrap().id().unwrap(),
     };
     fs::read_to_string(path).unwrap().lines().map(known).collect()
 }

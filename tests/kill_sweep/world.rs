@@ -64,7 +64,7 @@ impl World {
     /// The token of a prepared secret.
     pub(crate) fn id(&self, name: &str) -> TokenId {
         let text = self.secrets[name].as_bytes();
-        self.tokens.rules().format.parse(text).unwrap().id()
+        self.tokens.rules().format.parse(text).unwrap().id().unwrap()
     }
 
     /// Whether a secret works.

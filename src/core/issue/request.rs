@@ -6,6 +6,7 @@ use crate::core::constraints::Constraints;
 use crate::core::factor::TwoFactorProof;
 use crate::core::id::{IdempotencyKey, Kind, Note, OwnerId, TokenName};
 use crate::core::scope::{Grant, Scope};
+use crate::core::shape::Shape;
 
 /// What a new token is to be.
 ///
@@ -40,6 +41,8 @@ pub struct IssueRequest<S: Scope> {
     pub lifetime: Lifetime,
     /// What else must hold when it is used.
     pub constraints: Constraints,
+    /// The product whose tokens its text is to look like; `None` for a native text.
+    pub shape: Option<Shape>,
     /// The proof that a second factor was answered for this token, where its kind takes one.
     pub proof: Option<TwoFactorProof>,
     /// Whether it passes where a second factor is due, with the proof that somebody entitled
@@ -63,6 +66,7 @@ impl<S: Scope> IssueRequest<S> {
             not_before: None,
             lifetime: Lifetime::Default,
             constraints: Constraints::default(),
+            shape: None,
             proof: None,
             bypass: None,
             idempotency_key: None,
@@ -80,6 +84,13 @@ impl<S: Scope> IssueRequest<S> {
     #[must_use]
     pub fn named(mut self, name: TokenName) -> Self {
         self.name = name;
+        self
+    }
+
+    /// With a text of this shape, or a native one.
+    #[must_use]
+    pub const fn in_shape(mut self, shape: Option<Shape>) -> Self {
+        self.shape = shape;
         self
     }
 
@@ -114,6 +125,7 @@ impl<S: Scope> IssueRequest<S> {
             self.unique_name.to_string(),
             self.not_before.map(|at| at.timestamp_micros().to_string()).unwrap_or_default(),
             self.lifetime.parameter(),
+            self.shape.map_or_else(String::new, |shape| shape.name().to_owned()),
         ];
         let mut bytes = Vec::new();
         for field in fields.into_iter().chain(scopes).chain(networks) {

@@ -109,6 +109,15 @@ impl<S: Scope> Index<S> {
         })
     }
 
+    /// The same for a text without an id, and whose it is.
+    pub(super) fn find_text(&self, digest: Digest, now_second: u32) -> Option<(TokenId, Hit)> {
+        let words = digest.to_words();
+        let (_, alias) = self.table.find(Key::of_alias(words), words)?;
+        let id = alias.aliased();
+        // It may lead nowhere: an alias outlives a token that had to make room.
+        self.find(id, digest, now_second).map(|hit| (id, hit))
+    }
+
     #[inline]
     pub(super) fn class(&self, handle: u32) -> Option<&Class<S>> {
         self.classes.value(handle)
@@ -146,12 +155,11 @@ impl<S: Scope> Index<S> {
     }
 
     /// Remembers a secret that was just accepted, by a row that was read with that epoch, unless
-    /// something about it changed since.
+    /// something about it changed since; with an alias if its text does not tell the id.
     pub(super) fn fill(
         &self,
         (ticket, read): (Ticket, Epoch),
-        id: TokenId,
-        digest: Digest,
+        (id, digest, has_id): (TokenId, Digest, bool),
         hit: &Hit,
         used_second: u32,
     ) {
@@ -162,7 +170,6 @@ impl<S: Scope> Index<S> {
         if !writer.freshness.may_keep(ticket, read, id, owner) {
             return;
         }
-        let key = Key::of(id);
         let words = digest.to_words();
         let entry = Entry {
             digest: words,
@@ -172,14 +179,21 @@ impl<S: Scope> Index<S> {
             owner: hit.owner,
             class: hit.class,
         };
+        self.keep(&mut writer, Key::of(id), &entry);
+        if !has_id {
+            self.keep(&mut writer, Key::of_alias(words), &Entry::alias(words, id, hit.owner));
+        }
+    }
+
+    fn keep(&self, writer: &mut Writer, key: Key, entry: &Entry) {
         // It may be there: filled by another reader, or past a deadline that is later now.
-        if let Some((slot, _)) = self.table.find(key, words) {
-            slot.write(key, &entry);
-        } else if let Some((place, evicted)) = self.table.put(key, &entry) {
+        if let Some((slot, _)) = self.table.find(key, entry.digest) {
+            slot.write(key, entry);
+        } else if let Some((place, evicted)) = self.table.put(key, entry) {
             if let Some(owner) = evicted {
                 writer.forget_place(owner, place);
             }
-            writer.places.entry(hit.owner).or_default().push(place);
+            writer.places.entry(entry.owner).or_default().push(place);
         }
     }
 
@@ -260,7 +274,10 @@ impl<S: Scope> Index<S> {
                 }
             }
             Touched::Token(id) => {
-                for place in self.table.places_of(Key::of(*id)) {
+                let places = self.table.places_of(Key::of(*id));
+                let aliases: Vec<_> =
+                    places.iter().flat_map(|place| self.table.aliases_of(*place)).collect();
+                for place in places.into_iter().chain(aliases) {
                     if let Some(owner) = self.table.clear(place) {
                         writer.forget_place(owner, place);
                     }

@@ -42,7 +42,13 @@ impl Key {
         let high = u64::try_from(bits >> 64).unwrap_or_default();
         let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
         let home = (high ^ low.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Self { home, tag: (low.wrapping_mul(0xD6E8_FEB8_6659_FD93) | TAKEN) & TAG }
+        Self { home, tag: low.wrapping_mul(0xD6E8_FEB8_6659_FD93) & TAG & !ALIAS | TAKEN }
+    }
+
+    /// Where the alias of a text without an id is: by its digest, which is random as well.
+    #[inline]
+    pub(super) fn of_alias([home, tag, ..]: [u64; 4]) -> Self {
+        Self { home, tag: tag & TAG | ALIAS | TAKEN }
     }
 }
 
@@ -55,6 +61,25 @@ pub(super) struct Entry {
     pub(super) generation: u32,
     pub(super) owner: u32,
     pub(super) class: u32,
+}
+
+impl Entry {
+    /// What says whose the text of this digest is: a slot of its own, that leads to the token's.
+    pub(super) fn alias(digest: [u64; 4], id: TokenId, owner: u32) -> Self {
+        let (high, low) = id.as_bytes().split_at(8);
+        let half = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
+        let (generation, used_second) = halves(half(low));
+        let deadline = half(high).cast_signed();
+        Self { digest, deadline, used_second, generation, owner, class: 0 }
+    }
+
+    /// The token that an alias leads to.
+    #[inline]
+    pub(super) fn aliased(&self) -> TokenId {
+        let low = joined(self.generation, self.used_second);
+        let bits = u128::from(self.deadline.cast_unsigned()) << 64 | u128::from(low);
+        TokenId::from_bytes(bits.to_be_bytes())
+    }
 }
 
 /// What looking at a slot told.
@@ -116,6 +141,12 @@ impl Slot {
         self.meta.load(Ordering::Relaxed) & TAG == key.tag
     }
 
+    /// Where the alias of this slot's secret would be. Only under the writer lock.
+    pub(super) fn alias(&self) -> Key {
+        let load = |i: usize| self.digest.get(i).map_or(0, |word| word.load(Ordering::Relaxed));
+        Key::of_alias(std::array::from_fn(load))
+    }
+
     pub(super) fn owner(&self) -> u32 {
         halves(self.handles.load(Ordering::Relaxed)).0
     }
@@ -171,6 +202,8 @@ const WRITING: u64 = 1;
 
 /// The uppermost bit of every tag.
 const TAKEN: u64 = 1 << 63;
+/// The next one tells aliases from tokens, whatever ids and digests there are.
+const ALIAS: u64 = 1 << 62;
 const BLANK: u64 = 0;
 const VACATED: u64 = 1 << 32;
 

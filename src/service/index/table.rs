@@ -111,6 +111,11 @@ impl Table {
         places
     }
 
+    /// The places of the aliases that may lead to the secret in a slot.
+    pub(super) fn aliases_of(&self, place: Place) -> Vec<Place> {
+        self.slot(place).map_or_else(Vec::new, |slot| self.places_of(slot.alias()))
+    }
+
     /// Frees a slot; says whose it was.
     pub(super) fn clear(&self, place: Place) -> Option<u32> {
         let segment = self.segments.get(usize::try_from(place.segment).ok()?)?.get()?;

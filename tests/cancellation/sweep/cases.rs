@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use keyfob::core::change::{Change, Patch};
+use keyfob::core::digest::Digest;
+use keyfob::core::import::ForeignToken;
 use keyfob::core::owner::OwnerStanding;
 use keyfob::core::token::Usage;
 use keyfob::http::{Need, Routes, unguarded_routes};
+use keyfob::import::{Row, import};
 use keyfob::ports::store::{
     Epoch, EventQuery, Filter, Insert, Lookup, MassRevocation, NodeId, NodeReport, OwnerChange,
     Query, Use,
@@ -21,12 +24,17 @@ use keyfob::testing::{ManualTimer, sample};
 use keyfob::two_factor::otp::{hotp, step};
 use keyfob::two_factor::{Algorithm, Digits, TotpSeed};
 use keyfob::{
-    Access, By, Event, EventKind, Grant, Narrowing, Operation, ReadWrite, Rotation, State,
+    Access, By, Event, EventKind, Grant, Narrowing, Operation, ReadWrite, Rotation, Shape, State,
     TokenName,
 };
 
 use super::factors::{CODES, LIMITS, MAILS, MARK, METHOD};
 use super::scene::{HOST, ITSELF, Pausing, Scene, Second, alice, bob, carol, request};
+
+/// A token of another product, of which nothing is kept but the digest.
+fn foreign(number: u8) -> ForeignToken {
+    ForeignToken::new(bob(), Shape::MATTERMOST, Digest::from_bytes([number; 32]))
+}
 
 /// A function, called on a scene in which it succeeds.
 pub(crate) struct Case {
@@ -49,6 +57,13 @@ macro_rules! cases {
 cases! {
     "Tokens::issue", s => s.tokens.issue(request(&bob()), HOST).await;
     "Tokens::issue", s => s.tokens.issue(request(&alice()), By::token(&s.verified)).await;
+    "Tokens::import", s => s.tokens.import(foreign(7)).await;
+    "import", s => {
+        // One: of several, those that came before the drop are there, and are found again.
+        let rows = vec![Row { called: "token".to_owned(), token: Ok(foreign(8)) }];
+        let report = import(&s.tokens, rows, |owner| Some(owner.clone()), &Grant::Full).await;
+        if report.taken() == 1 { Ok(()) } else { Err(report) }
+    };
     "Tokens::authenticate", s => s.tokens.authenticate(&s.texts.unused, &Access::any()).await;
     "Tokens::authenticate", s => s.tokens.authenticate(&s.texts.unkeyed, &Access::any()).await;
     "Tokens::authenticate_strict", s => {

@@ -22,7 +22,7 @@ use keyfob::wire::mattermost::{Mattermost, Needs, Settings};
 use keyfob::wire::rocketchat::RocketChat;
 use keyfob::{
     Access, Actor, Builder, By, Challenge, Event, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
-    KindPolicy, Minting, Operation, OwnerId, Policy, ReadWrite, Rotation, ScopeName, State,
+    KindPolicy, Minting, Operation, OwnerId, Policy, ReadWrite, Rotation, ScopeName, Shape, State,
     TokenName, TokenRecord, TokenStore, Tokens, TwoFactorProof, Verified,
 };
 
@@ -116,6 +116,7 @@ impl Scene {
         personal.quota = None;
         let policy = Policy::default().with_kind(Kind::personal(), personal);
         let mut rules = sample::rules().with_policy(policy).in_realm(store.realm().clone());
+        rules.format = rules.format.reading(Shape::MATTERMOST);
         let (caller, owner) = (Caller::Host(&ITSELF), OwnerState::unheard_of());
         let now = store.invalidations(start).await.unwrap().now.unwrap_or(sample::start());
         let mut rng = SeededRandomness::new(1);
@@ -249,7 +250,7 @@ impl Scene {
                 }
                 break;
             }
-            let id = self.tokens.rules().format.parse(text.as_bytes()).unwrap().id();
+            let id = self.tokens.rules().format.parse(text.as_bytes()).unwrap().id().unwrap();
             let found = self.store().find(&Lookup::Id(id)).await.map_err(|e| e.to_string())?;
             let is_revoked = found.is_some_and(|f| matches!(f.record.state, State::Revoked(_)));
             if is_revoked && self.strict(text).await.is_ok() {

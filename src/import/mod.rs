@@ -1,0 +1,85 @@
+//! Tokens of other products, read from their own tables, that go on working here.
+//!
+//! A reader turns an export into [`Row`]s; [`import`] takes them over and reports on each. Both can
+//! be repeated: what was taken over once is left as it is.
+//!
+//! ```
+//! use keyfob::import::{import, mattermost};
+//! # use keyfob::store::memory::MemoryStore;
+//! # use keyfob::{Builder, Format, Grant, Keyring, Policy, ReadWrite, RealmId, Rules, Shape, Tokens};
+//! # use keyfob::core::verify::Access;
+//! # use keyfob::testing::{block_on, ManualClock, SeededRandomness};
+//! # let rules = Rules::new(Format::new("chat")?.reading(Shape::MATTERMOST), Keyring::unkeyed(), Policy::default());
+//! # let store = MemoryStore::new(RealmId::new("example")?);
+//! # let tokens: Tokens<ReadWrite> =
+//! #     Builder::new(store, rules, ManualClock::at_ms(1_800_000_000_000), SeededRandomness::new(1)).build();
+//! let export = r#"{"id":"ybndrfg8ejkmcpqxot1uwisz3y","token":"szayourtokenyourtokenyours",
+//!     "userid":"alice","description":"ci","isactive":true,"expiresat":0}"#;
+//!
+//! # block_on(async {
+//! let report = import(&tokens, mattermost::read(export), |owner| Some(owner.clone()), &Grant::Full).await;
+//! assert_eq!(report.taken(), 1);
+//! assert!(tokens.authenticate("szayourtokenyourtokenyours", &Access::any()).await.is_ok());
+//! # });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod export;
+pub mod mattermost;
+mod report;
+pub mod rocketchat;
+
+pub use self::report::{Outcome, Report, Reported, Skipped};
+use crate::core::id::OwnerId;
+use crate::core::import::ForeignToken;
+use crate::core::scope::{Grant, Scope};
+use crate::service::Tokens;
+use crate::service::error::ImportFailure;
+use crate::service::import::Import;
+
+/// A token in an export, or why it is none that can be taken over.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a token and what to call it in the report")]
+pub struct Row {
+    /// What the export calls it: its id, or its owner and its name. Never a secret.
+    pub called: String,
+    /// The token.
+    pub token: Result<ForeignToken, Skipped>,
+}
+
+/// Takes over the tokens of an export, in its order, and says what has become of each.
+///
+/// `account` says which account here is meant by an owner of the export, if any is. `grant` is what
+/// the tokens may do here: the products have no scopes, so it is usually [`Grant::Full`].
+///
+/// Trouble with the store ends it early. The report says so; what was taken over by then is there,
+/// and found again when the import is repeated.
+pub async fn import<S: Scope>(
+    tokens: &Tokens<S>,
+    rows: Vec<Row>,
+    account: impl Fn(&OwnerId) -> Option<OwnerId>,
+    grant: &Grant<S>,
+) -> Report {
+    let mut report = Report::default();
+    for Row { called, token } in rows {
+        let token = token.and_then(|token| {
+            let owner = account(&token.owner).ok_or(Skipped::NoAccount)?;
+            Ok(ForeignToken { owner, grant: grant.names(), ..token })
+        });
+        let outcome = match token {
+            Err(skipped) => Outcome::Skipped(skipped),
+            Ok(token) => match tokens.import(token).await {
+                Ok(Import::Done(record)) => Outcome::Taken(record.id),
+                Ok(Import::DoneBefore(record)) => Outcome::TakenBefore(record.id),
+                Err(ImportFailure::Refused(error)) => Outcome::Skipped(Skipped::Refused(error)),
+                Err(ImportFailure::Taken) => Outcome::Skipped(Skipped::Taken),
+                Err(ImportFailure::Unavailable(error)) => {
+                    report.interrupted = Some(error);
+                    return report;
+                }
+            },
+        };
+        report.rows.push(Reported { called, outcome });
+    }
+    report
+}
