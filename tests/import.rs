@@ -1,5 +1,6 @@
 //! Tokens of other products that go on working here.
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test fails where it panics, in its helpers too"

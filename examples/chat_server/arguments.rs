@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
     pub(crate) accounts: Option<PathBuf>,
     pub(crate) outbox: Option<PathBuf>,
     pub(crate) secret_key: Option<PathBuf>,
+    pub(crate) import_mattermost: Option<PathBuf>,
+    pub(crate) import_rocketchat: Option<PathBuf>,
     pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
@@ -40,6 +42,11 @@ Usage: chat_server [OPTIONS]
                         made if absent; default PATH.key beside a SQLite file, none
                         with postgres: and with memory: a fresh key for this process
   --trusted-proxy CIDR  whose X-Forwarded-For counts; may be given several times
+  --import-mattermost FILE
+                        rows of Mattermost's useraccesstokens, as JSON: their tokens work here
+  --import-rocketchat FILE
+                        users of Rocket.Chat, as mongoexport writes them: likewise. Both may
+                        be given at every start; what was taken over once is left as it is
   --help                prints this
 ";
 
@@ -80,12 +87,22 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command,
         accounts: read.accounts.map(PathBuf::from),
         outbox: read.outbox.map(PathBuf::from),
         secret_key: read.secret_key.map(PathBuf::from),
+        import_mattermost: read.import_mattermost.map(PathBuf::from),
+        import_rocketchat: read.import_rocketchat.map(PathBuf::from),
         trusted_proxies: read.trusted_proxies,
     }))
 }
 
-const OPTIONS: [&str; 6] =
-    ["--listen", "--store", "--accounts", "--outbox", "--secret-key", "--trusted-proxy"];
+const OPTIONS: [&str; 8] = [
+    "--listen",
+    "--store",
+    "--accounts",
+    "--outbox",
+    "--secret-key",
+    "--import-mattermost",
+    "--import-rocketchat",
+    "--trusted-proxy",
+];
 
 #[derive(Default)]
 struct Read {
@@ -94,6 +111,8 @@ struct Read {
     accounts: Option<String>,
     outbox: Option<String>,
     secret_key: Option<String>,
+    import_mattermost: Option<String>,
+    import_rocketchat: Option<String>,
     trusted_proxies: Vec<IpNet>,
 }
 
@@ -105,6 +124,8 @@ impl Read {
             "--accounts" => &mut self.accounts,
             "--outbox" => &mut self.outbox,
             "--secret-key" => &mut self.secret_key,
+            "--import-mattermost" => &mut self.import_mattermost,
+            "--import-rocketchat" => &mut self.import_rocketchat,
             _ => {
                 self.trusted_proxies.push(network(name, &value)?);
                 return Ok(());

@@ -14,6 +14,7 @@ mod attempts;
 mod factors;
 mod forwarded;
 mod greeting;
+mod imports;
 mod keys;
 mod live;
 mod mail;
@@ -57,6 +58,7 @@ use crate::arguments::{Arguments, Command};
 use crate::attempts::Attempts;
 use crate::factors::Factors;
 use crate::greeting::DemoAccounts;
+use crate::imports::Imports;
 use crate::live::Connections;
 use crate::mail::Post;
 use crate::messages::Messages;
@@ -113,8 +115,15 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let stop = stop_signal().map_err(|error| format!("signals cannot be awaited: {error}"))?;
     let key_file = arguments.secret_key.as_deref();
     let bound = accounts.settings().revocation_bound();
-    let Opened { tokens, vault } = tokens::open(&arguments.store, key_file, bound).await?;
+    let imports = Imports::read(&arguments)?;
+    let settings = accounts.settings();
+    let issued = [settings.mattermost_shape(), settings.rocketchat_shape()];
+    let shapes = issued.into_iter().flatten().chain(imports.shapes());
+    let opened = tokens::open(&arguments.store, key_file, bound, shapes.collect());
+    let Opened { tokens, vault } = opened.await?;
     let accounts = Arc::new(accounts);
+    // Before anybody is deactivated: what is theirs is then taken over, and blocked.
+    imports.take_over(&tokens, &accounts).await?;
     accounts.seed(&tokens).await?;
     let post = Post::new(arguments.outbox)?;
     let passwords = Arc::new(Passwords::new().map_err(|error| error.to_string())?);
@@ -135,8 +144,10 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let directory = || Arc::<Accounts>::clone(&accounts);
     let needs = mattermost_wire::Needs { reading, managing };
     let mattermost = Mattermost::new(gate.clone(), directory(), needs, settings.mattermost());
+    let mattermost = mattermost.in_shape(settings.mattermost_shape());
     let two_factor = factors.rocketchat.clone();
     let rocketchat = RocketChat::new(gate, directory(), two_factor, reading, managing);
+    let rocketchat = rocketchat.in_shape(settings.rocketchat_shape());
     let rocketchat = Arc::new(rocketchat.profile(settings.rocketchat_profile()));
     let host = Arc::new(Host {
         attempts: Attempts::new(Arc::clone(tokens.clock())),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use keyfob::Shape;
 use keyfob::core::factor_policy::{FactorPolicy, method};
 use keyfob::wire::mattermost;
 use keyfob::wire::rocketchat::Profile;
@@ -64,6 +65,15 @@ enum TokenFormat {
     Product,
 }
 
+impl TokenFormat {
+    const fn shape(&self, product: Shape) -> Option<Shape> {
+        match self {
+            Self::Native => None,
+            Self::Product => Some(product),
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 enum RocketchatWire {
     #[serde(rename = "8")]
@@ -88,6 +98,16 @@ impl Settings {
             ..
         } = self.mattermost;
         mattermost::Settings { enabled, maximum_lifetime_days }
+    }
+
+    /// What new tokens of Mattermost's face look like.
+    pub(crate) const fn mattermost_shape(&self) -> Option<Shape> {
+        self.mattermost.token_format.shape(Shape::MATTERMOST)
+    }
+
+    /// What new tokens of Rocket.Chat's face look like.
+    pub(crate) const fn rocketchat_shape(&self) -> Option<Shape> {
+        self.rocketchat.token_format.shape(Shape::ROCKET_CHAT)
     }
 
     /// What Rocket.Chat's face asks for.

@@ -13,7 +13,7 @@ use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::two_factor::AeadSealer;
 use keyfob::{
-    Builder, Format, Keyring, Kind, KindPolicy, Minting, Policy, ReadWrite, RealmId, Rules,
+    Builder, Format, Keyring, Kind, KindPolicy, Minting, Policy, ReadWrite, RealmId, Rules, Shape,
     StoreError, TokenStore, Tokens,
 };
 use tokio::time::timeout;
@@ -69,7 +69,7 @@ pub(crate) struct Opened {
 
 /// Opens a store, with the keys of a file or with fresh ones.
 ///
-/// A start that fails leaves neither a key nor a store behind that was not there before.
+/// Beside native texts those of these shapes are read. A start that fails leaves neither a key nor a store behind that was not there before.
 ///
 /// # Errors
 ///
@@ -78,6 +78,7 @@ pub(crate) async fn open(
     place: &Place,
     key_file: Option<&Path>,
     bound: Duration,
+    shapes: Vec<Shape>,
 ) -> Result<Opened, String> {
     match place {
         Place::Memory => {
@@ -85,7 +86,7 @@ pub(crate) async fn open(
                 Some(file) => keys::read_or_make(file)?.0,
                 None => keys::fresh()?,
             };
-            over(MemoryStore::default(), keyring, bound)
+            over(MemoryStore::default(), keyring, bound, shapes)
         }
         Place::Sqlite(path) => {
             let key_file = key_file.map_or_else(|| beside(path), Path::to_owned);
@@ -97,7 +98,7 @@ pub(crate) async fn open(
                 let _ = fs::remove_file(&key_file);
                 remove_store(path);
             }
-            over(opened?, keyring, bound)
+            over(opened?, keyring, bound, shapes)
         }
         Place::Postgres(options) => {
             let key_file = key_file
@@ -107,7 +108,7 @@ pub(crate) async fn open(
             if opened.is_err() && is_new {
                 let _ = fs::remove_file(key_file);
             }
-            over(opened?, keyring, bound)
+            over(opened?, keyring, bound, shapes)
         }
     }
 }
@@ -116,10 +117,11 @@ fn over<S: TokenStore + FactorStore + Clone>(
     store: S,
     keyring: Keyring,
     bound: Duration,
+    shapes: Vec<Shape>,
 ) -> Result<Opened, String> {
     let sealer = AeadSealer::new(&keyring, SystemEntropy::new()).ok_or("there is no key")?;
     let vault = Vault::new(store.clone(), sealer, store.realm().clone());
-    let tokens = Builder::system(store, rules(keyring)?).bound(bound).build();
+    let tokens = Builder::system(store, rules(keyring, shapes)?).bound(bound).build();
     Ok(Opened { tokens, vault })
 }
 
@@ -173,7 +175,7 @@ fn reason(error: &StoreError) -> String {
 /// Sessions last 12 hours and make tokens as their owner does. Personal ones may live for ever, be
 /// any number, make others of their owner's and bypass second factors, since the products whose
 /// faces this server has let them; each face is as strict as its product is.
-fn rules(keyring: Keyring) -> Result<Rules, String> {
+fn rules(keyring: Keyring, shapes: Vec<Shape>) -> Result<Rules, String> {
     let format = Format::new("chatpat").and_then(|format| format.with("chatses", Kind::session()));
     let mut personal = KindPolicy::personal();
     personal.never_expires = true;
@@ -182,7 +184,8 @@ fn rules(keyring: Keyring) -> Result<Rules, String> {
     personal.minting = Minting::AsOwner;
     personal.may_bypass_two_factor = true;
     let policy = Policy::default().with_kind(Kind::personal(), personal);
-    let rules = Rules::new(format.map_err(|error| error.to_string())?, keyring);
+    let format = format.map_err(|error| error.to_string())?;
+    let rules = Rules::new(shapes.into_iter().fold(format, Format::reading), keyring);
     Ok(rules.with_policy(policy))
 }
 

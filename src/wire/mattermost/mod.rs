@@ -34,6 +34,7 @@ use http::{HeaderValue, Method};
 
 use crate::core::id::TokenId;
 use crate::core::scope::Scope;
+use crate::core::shape::Shape;
 use crate::http::{BearerLayer, Declared};
 use crate::ports::directory::Directory;
 use crate::ports::entropy::{Entropy, Generator};
@@ -88,6 +89,7 @@ pub struct Mattermost<S: Scope> {
     directory: Arc<dyn Directory>,
     needs: Needs<S>,
     settings: Settings,
+    shape: Option<Shape>,
 }
 
 /// Which scopes the routes need.
@@ -128,7 +130,14 @@ impl<S: Scope> Mattermost<S> {
         settings: Settings,
     ) -> Self {
         let layer = layer.with_directory(Arc::clone(&directory));
-        Self { layer, directory, needs, settings }
+        Self { layer, directory, needs, settings, shape: None }
+    }
+
+    /// Giving new secrets this shape, usually [`Shape::MATTERMOST`]; native ones unless set.
+    #[must_use]
+    pub const fn in_shape(mut self, shape: Option<Shape>) -> Self {
+        self.shape = shape;
+        self
     }
 
     /// The routes, each with what it needs, for [`guard`](crate::http::guard) to know. They read

@@ -37,7 +37,9 @@ impl Failure {
             }
             IssueError::NeverForbidden => Self::ExpiryRequired,
             IssueError::NotProved => Self::MfaRequired,
-            IssueError::KindWithoutPrefix { .. } | IssueError::Randomness => Self::Undone(step),
+            IssueError::KindWithoutPrefix { .. }
+            | IssueError::Randomness
+            | IssueError::ShapeNotRead { .. } => Self::Undone(step),
             // What is left is about who asks for whom, and about accounts that are deactivated.
             _ => Self::Permissions,
         }

@@ -117,6 +117,7 @@ async fn create<S: Scope>(
     let tokens = face.layer.tokens();
     let grant = tokens.grant_of(caller.token()).cloned().ok_or(Failure::Permissions)?;
     let mut request = IssueRequest::new(owner, grant).named(codec::name(creation.description)?);
+    request.shape = face.shape;
     request.lifetime = lifetime;
     let (secret, record) = tokens.issue(request, by).await.map_err(Failure::issue)?;
     json_line(&TokenObject::of(&record).with_secret(&secret))
@@ -213,7 +214,8 @@ async fn rotate<S: Scope>(
         return Err(Failure::DisabledToken);
     }
     face.is_on_for(&target)?;
-    let rotation = Rotation::at_once().living(face.life(asked.expires_at, &target)?);
+    let rotation =
+        Rotation::at_once().living(face.life(asked.expires_at, &target)?).in_shape(face.shape);
     let rotated = face.layer.tokens().rotate(record.id, rotation, by).await;
     let (secret, record) = rotated.map_err(|failure| Failure::change(failure, Step::Rotate))?;
     json_line(&TokenObject::of(&record).with_secret(&secret))

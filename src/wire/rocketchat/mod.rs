@@ -19,6 +19,7 @@ use http::{HeaderMap, Method};
 use crate::core::factor::{Operation, TwoFactorProof};
 use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
+use crate::core::shape::Shape;
 use crate::http::{BearerLayer, Declared, Need};
 use crate::ports::directory::Directory;
 use crate::ports::two_factor::Answer;
@@ -54,6 +55,7 @@ pub struct RocketChat<S: Scope> {
     reading: S,
     managing: S,
     profile: Profile,
+    shape: Option<Shape>,
 }
 
 /// Which line of the product's servers is spoken.
@@ -81,7 +83,14 @@ impl<S: Scope> RocketChat<S> {
         managing: S,
     ) -> Self {
         let profile = Profile::default();
-        Self { layer, directory, two_factor, reading, managing, profile }
+        Self { layer, directory, two_factor, reading, managing, profile, shape: None }
+    }
+
+    /// Giving new secrets this shape, usually [`Shape::ROCKET_CHAT`]; native ones unless set.
+    #[must_use]
+    pub const fn in_shape(mut self, shape: Option<Shape>) -> Self {
+        self.shape = shape;
+        self
     }
 
     /// Speaking this line's dialect.

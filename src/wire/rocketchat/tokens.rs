@@ -52,6 +52,7 @@ async fn generate<S: Scope>(State(face): Face<S>, request: Request) -> Answered 
     let grant = face.two_factor.tokens().grant_of(caller.token()).cloned();
     let grant = grant.ok_or_else(Failure::forbidden)?;
     let mut new = IssueRequest::new(caller.account().id.clone(), grant).of_kind(kind);
+    new.shape = face.shape;
     new.unique_name = true;
     new.lifetime = face.lifetime();
     // What is no name at all is asked for a second factor all the same, as a missing one is there.
@@ -76,7 +77,7 @@ async fn regenerate<S: Scope>(State(face): Face<S>, request: Request) -> Answere
     let tokens = face.two_factor.tokens();
     let all = face.tokens_of(caller.account()).await?;
     let found = params.name.as_deref().and_then(|name| names::find(name, &all));
-    let rotation = Rotation::at_once().living(face.lifetime());
+    let rotation = Rotation::at_once().living(face.lifetime()).in_shape(face.shape);
     // A name that is nobody's is asked for a second factor too, so that the answer tells nothing.
     let parameters = found.map_or_else(
         || format!("regenerate {:?}", params.name).into_bytes(),
