@@ -17,26 +17,46 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::{Value, json};
 
 use self::chat_server::{Server, folder};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = [
-        ("mattermostdriver", "mattermost.py", Language::Python),
-        ("rocketchat_API", "rocketchat.py", Language::Python),
-        ("@rocket.chat/api-client", "rocketchat.js", Language::Node),
+        ("mattermostdriver goes through a token's life", "mattermost.py", Setting::Usual),
+        ("mattermostautodriver goes through a token's life", "mattermost_typed.py", Setting::Usual),
+        ("@mattermost/client goes through a token's life", "mattermost.js", Setting::Usual),
+        ("rocketchat_API goes through a token's life", "rocketchat.py", Setting::Usual),
+        ("@rocket.chat/api-client goes through a token's life", "rocketchat.js", Setting::Usual),
+        ("apprise notifies by a token", "notify.py", Setting::Usual),
+        ("mattermostdriver takes texts of its product", "mattermost.py", Setting::ProductTexts),
+        ("rocketchat_API takes texts of its product", "rocketchat.py", Setting::ProductTexts),
+        (
+            "@rocket.chat/api-client takes texts of its product",
+            "rocketchat.js",
+            Setting::ProductTexts,
+        ),
+        ("imported tokens work in the clients that had them", "imported.py", Setting::Imported),
     ];
-    let trials = trials.map(|(client, script, language)| {
-        let trial = Trial::test(format!("{client} goes through a token's life"), move || {
-            run(script, language)
-        });
-        match language.place() {
+    let trials = trials.map(|(name, script, setting)| {
+        let trial = Trial::test(name, move || run(script, setting));
+        match Language::of(script).place() {
             Ok(_) => trial,
             Err(reason) => trial.with_kind(reason).with_ignored_flag(true),
         }
     });
     libtest_mimic::run(&arguments, trials.into()).exit_code()
+}
+
+/// How the server is started.
+#[derive(Clone, Copy, Debug)]
+enum Setting {
+    /// With tokens of both products' own tables.
+    Imported,
+    /// Giving out texts as the products do.
+    ProductTexts,
+    Usual,
 }
 
 #[derive(Clone, Copy)]
@@ -46,6 +66,10 @@ enum Language {
 }
 
 impl Language {
+    fn of(script: &str) -> Self {
+        if script.ends_with(".js") { Self::Node } else { Self::Python }
+    }
+
     /// Where its clients are installed.
     fn place(self) -> Result<PathBuf, String> {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("clients");
@@ -62,13 +86,31 @@ impl Language {
 }
 
 /// Runs a script against a server of its own; what it says is shown if it fails.
-fn run(script: &str, language: Language) -> Result<(), Failed> {
+fn run(script: &str, setting: Setting) -> Result<(), Failed> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
-    let outbox = folder(&format!("{script}_outbox"));
-    let accounts = source.join("accounts.json");
-    let arguments = ["--outbox", outbox.to_str().unwrap()];
-    let accounts = ["--accounts", accounts.to_str().unwrap()];
-    let server = Server::start_with(script, &arguments, "warn", &accounts);
+    let name = format!("{script}_{setting:?}");
+    let outbox = folder(&format!("{name}_outbox"));
+    let file = |name: &str| source.join(name).to_str().unwrap().to_owned();
+    let mut arguments = vec!["--outbox".to_owned(), outbox.to_str().unwrap().to_owned()];
+    let mut accounts = file("accounts.json");
+    match setting {
+        Setting::Imported => {
+            arguments.extend(["--import-mattermost".to_owned(), file("useraccesstokens.json")]);
+            arguments.extend(["--import-rocketchat".to_owned(), file("users.json")]);
+        }
+        Setting::ProductTexts => {
+            let mut all: Value = serde_json::from_str(&std::fs::read_to_string(accounts)?)?;
+            let texts = json!({"token_format": "product"});
+            all["settings"] = json!({"mattermost": texts, "rocketchat": texts});
+            let path = folder(&name).join("accounts.json");
+            std::fs::write(&path, all.to_string())?;
+            accounts = path.to_str().unwrap().to_owned();
+        }
+        Setting::Usual => {}
+    }
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let server = Server::start_with(&name, &arguments, "warn", &["--accounts", &accounts]);
+    let language = Language::of(script);
     let place = language.place()?;
     let mut command = match language {
         Language::Node => {

@@ -1,6 +1,10 @@
 """PyPI's mattermostdriver, unmodified: signing in, tokens, a message, deactivation."""
 
+import base64
+import hashlib
+import hmac
 import os
+import struct
 import time
 from urllib.parse import urlparse
 
@@ -30,7 +34,20 @@ def refused(error, call, *arguments):
     raise AssertionError("it was not refused")
 
 
+def totp():
+    seed = base64.b32decode("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+    digest = hmac.new(seed, struct.pack(">Q", int(time.time()) // 30), hashlib.sha1).digest()
+    at = digest[-1] & 15
+    return "%06d" % ((struct.unpack(">I", digest[at : at + 4])[0] & 0x7FFFFFFF) % 10**6)
+
+
+# A wrong password, a second factor that is missing or wrong, and the right one.
 refused(NoAccessTokenProvided, lambda: driver(login_id="bob", password="wrong"))
+tina = {"login_id": "tina", "password": "tina-password"}
+refused(NoAccessTokenProvided, lambda: driver(**tina))
+refused(NoAccessTokenProvided, lambda: driver(**tina, mfa_token="000000"))
+tina = driver(**tina, mfa_token=totp())
+assert tina.users.get_user("me")["username"] == "tina"
 bob = driver(login_id="bob", password="bob-password")
 assert bob.users.get_user("me")["username"] == "bob"
 assert bob.client.get("/config/client?format=old")["EnableUserAccessTokens"] == "true"
