@@ -30,6 +30,11 @@ pub mod mattermost {}
 #[doc = include_str!("rocketchat.md")]
 pub mod rocketchat {}
 
+/// Tokens of the product that your server takes the place of, and what their texts cost.
+#[cfg(all(feature = "import", feature = "mattermost", feature = "rocketchat"))]
+#[doc = include_str!("moving.md")]
+pub mod moving {}
+
 /// Who attacks, how, and what stands in the way.
 #[doc = include_str!("threat_model.md")]
 pub mod threat_model {}
