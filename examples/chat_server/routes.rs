@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Json, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use keyfob::ReadWrite;
 use keyfob::http::{Authenticated, Declared, Need, Problem, Routes, guard};
 use keyfob::wire::mattermost::Failure;
@@ -28,6 +30,8 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .route("/page.css", get(page::style))
         .route("/page.js", get(page::script))
         .route("/login", post(sign_in::sign_in))
+        .route(MATTERMOST_DOCUMENT, described(host.mattermost.openapi()))
+        .route(ROCKETCHAT_DOCUMENT, described(host.rocketchat.openapi()))
         .with_state(Arc::clone(&host));
     let own: Routes<ReadWrite, Arc<Host>> = Routes::new()
         .get("/accounts", Need::Scope(ReadWrite::Read), people::list)
@@ -40,7 +44,7 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
     let routes = own.with_state(host).merge(native.routes());
     let mut declared = routes.declared();
     declared.extend(others);
-    for path in ["/", "/page.css", "/page.js"] {
+    for path in ["/", "/page.css", "/page.js", MATTERMOST_DOCUMENT, ROCKETCHAT_DOCUMENT] {
         declared.push(Declared::new(Method::GET, path, Need::Public));
     }
     declared.push(Declared::new(Method::POST, "/login", Need::Public));
@@ -49,6 +53,12 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn(in_time))
+}
+
+/// The document of another product's routes; the library serves its own by itself.
+fn described(document: String) -> MethodRouter<Arc<Host>> {
+    let document = Bytes::from(document);
+    get(async move || ([(CONTENT_TYPE, "application/json")], document))
 }
 
 /// What is said in the channel, oldest first.
@@ -105,6 +115,10 @@ async fn in_time(request: Request, next: Next) -> Response {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).into_response()
     })
 }
+
+const MATTERMOST_DOCUMENT: &str = "/openapi/mattermost.json";
+
+const ROCKETCHAT_DOCUMENT: &str = "/openapi/rocketchat.json";
 
 /// Less than the ten seconds that are promised, to leave time for the answer.
 const LONGEST_REQUEST: Duration = Duration::from_secs(9);

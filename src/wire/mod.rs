@@ -9,3 +9,6 @@ pub mod native;
 #[cfg(feature = "rocketchat")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rocketchat")))]
 pub mod rocketchat;
+
+#[cfg(any(feature = "mattermost", feature = "native", feature = "rocketchat"))]
+mod openapi;

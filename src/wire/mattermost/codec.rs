@@ -191,10 +191,10 @@ impl Typed {
 }
 
 /// What the product shows to clients that do not say.
-const DEFAULT_LIMIT: i64 = 60;
+pub(super) const DEFAULT_LIMIT: i64 = 60;
 
 /// The product's largest page.
-const LARGEST_LIMIT: i64 = 200;
+pub(super) const LARGEST_LIMIT: i64 = 200;
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ mod codec;
 mod desk;
 mod failure;
 mod object;
+mod openapi;
 mod refuse;
 mod roles;
 mod routes;
@@ -145,6 +146,12 @@ impl<S: Scope> Mattermost<S> {
     #[must_use]
     pub fn declared(&self) -> Vec<Declared<S>> {
         routes::routes::<S, ()>(self).into_iter().map(|(declared, _)| declared).collect()
+    }
+
+    /// The `OpenAPI` 3.1 document of these routes, as JSON.
+    #[must_use]
+    pub fn openapi(&self) -> String {
+        openapi::document(self)
     }
 
     /// The router that serves them, to be merged with the host's own; it does not stand behind the

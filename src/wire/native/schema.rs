@@ -6,6 +6,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::codec::MOST_ITEMS;
 use super::object::{Granted, Owner, Token, TokenList};
+use crate::wire::openapi::{object, text};
 
 /// Every schema by its name. Objects are closed; an answer has all of its keys, a body as many
 /// as it likes.
@@ -32,6 +33,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         list.insert("minItems".into(), 1.into());
         list.insert("maxItems".into(), MOST_ITEMS.into());
     }
+    schemas.insert("Document".into(), document());
     schemas.insert("Problem".into(), problem());
     schemas
 }
@@ -68,16 +70,20 @@ fn shown(mut token: Value) -> Option<Value> {
 }
 
 fn problem() -> Value {
-    let text = || json!({"type": "string"});
-    json!({
-        "type": "object",
-        "properties": {
-            "type": text(), "title": text(), "status": {"type": "integer"}, "detail": text(),
-            "code": text(), "field": text(), "id": text(),
-        },
-        "required": ["type", "title", "status", "detail", "code"],
-        "additionalProperties": false,
-    })
+    let properties = json!({
+        "type": text(), "title": text(), "status": {"type": "integer"}, "detail": text(),
+        "code": text(), "field": text(), "id": text(),
+    });
+    object(properties, &["field", "id"])
+}
+
+/// As much as can be said here of what this is part of.
+fn document() -> Value {
+    let map = || json!({"type": "object"});
+    let version = json!({"const": "3.1.0"});
+    let properties =
+        json!({"openapi": version, "info": map(), "paths": map(), "components": map()});
+    object(properties, &[])
 }
 
 /// What a new token is to be.

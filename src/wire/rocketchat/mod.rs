@@ -6,6 +6,7 @@
 mod caller;
 mod failure;
 mod names;
+mod openapi;
 mod params;
 mod step_up;
 mod tokens;
@@ -110,6 +111,12 @@ impl<S: Scope> RocketChat<S> {
             (Method::POST, tokens::REMOVE),
         ];
         routes.into_iter().map(|(method, path)| Declared::new(method, path, Need::Public)).collect()
+    }
+
+    /// The `OpenAPI` 3.1 document of these routes, as JSON.
+    #[must_use]
+    pub fn openapi(&self) -> String {
+        openapi::document(self)
     }
 
     /// The router that serves them.
