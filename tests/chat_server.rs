@@ -206,6 +206,14 @@ fn every_route_that_is_not_public_asks_for_a_token() {
     }
     let described = server.call("GET", "/openapi.json", "", None).is(200).json();
     assert!(described["paths"]["/tokens"].is_object());
+    for (product, route) in [
+        ("mattermost", "/api/v4/users/tokens"),
+        ("rocketchat", "/api/v1/users.getPersonalAccessTokens"),
+    ] {
+        let path = format!("/openapi/{product}.json");
+        let described = server.call("GET", &path, "", None).is(200).json();
+        assert!(described["paths"][route].is_object(), "{product}");
+    }
     assert_eq!(server.call("GET", "/nothing", "", None).is(404).json()["code"], "not_found");
     let refused = server.call("PUT", "/messages", "", None).is(405);
     assert_eq!(refused.json()["code"], "method_not_allowed");

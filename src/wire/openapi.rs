@@ -18,7 +18,7 @@ pub(super) struct Description<'a> {
     pub(super) parameters: fn(&Method, &str) -> Vec<Value>,
     /// The schema of a parameter in a path, by its name.
     pub(super) in_path: fn(&str) -> Value,
-    /// The response for one of the statuses that [`Words::fails`] lists.
+    /// The response for one of the statuses with which a route fails.
     pub(super) failure: fn(&str) -> Value,
 }
 
@@ -95,6 +95,7 @@ pub(super) struct Words {
     status: &'static str,
     /// The schema; empty for an answer without a body.
     answer: &'static str,
+    /// The statuses with which it fails.
     failures: &'static [&'static str],
 }
 

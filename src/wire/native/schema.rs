@@ -80,7 +80,7 @@ fn problem() -> Value {
 /// As much as can be said here of what this is part of.
 fn document() -> Value {
     let map = || json!({"type": "object"});
-    let version = json!({"const": "3.1.0"});
+    let version = json!({"type": "string", "enum": ["3.1.0"]});
     let properties =
         json!({"openapi": version, "info": map(), "paths": map(), "components": map()});
     object(properties, &[])
