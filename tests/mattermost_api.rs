@@ -910,9 +910,60 @@ async fn a_token_cycles_itself_and_gives_nothing_to_others() {
     server.create(next_secret, "alice").await.forbidden();
     server.create(next_secret, "robot").await.forbidden();
     server.act("rotate", next_secret, &alices).await.forbidden();
-    server.act("disable", next_secret, &alices).await.ok();
-    server.act("enable", next_secret, &alices).await.forbidden();
     server.act("revoke", next_secret, &alices).await.ok();
+}
+
+#[tokio::test]
+async fn an_administrators_token_enables_what_it_could_do_itself_and_nothing_more() {
+    let server = Server::new(30);
+    let scoped = async |name: &str, scope| {
+        let mut request = IssueRequest::new(id(name), Grant::only([scope]).unwrap());
+        request.lifetime = keyfob::Lifetime::Unlimited;
+        let (secret, row) = server.issue(request).await;
+        (secret, row.id.to_string())
+    };
+    let (full, _) = server.personal("admin").await;
+    let (writing, _) = scoped("admin", ReadWrite::Write).await;
+    let (alice, alices) = server.personal("alice").await;
+    let (bot, bots) = server.personal("robot").await;
+    let (reader, readers) = scoped("alice", ReadWrite::Read).await;
+    for (secret, token, who) in [(&alice, &alices, "alice"), (&bot, &bots, "robot")] {
+        server.act("disable", &full, token).await.ok();
+        assert_eq!(server.who(secret).await, "401");
+        // It may write, and what sleeps may do all.
+        server.act("enable", &writing, token).await.forbidden();
+        assert_eq!(server.who(secret).await, "401");
+        server.act("enable", &full, token).await.ok();
+        assert_eq!(server.who(secret).await, who);
+    }
+    server.act("disable", &full, &readers).await.ok();
+    server.act("enable", &writing, &readers).await.ok();
+    assert_eq!(server.who(&reader).await, "alice");
+    // Nobody else's token reaches it, and a dead one gives nothing back.
+    server.act("disable", &full, &alices).await.ok();
+    let (bob, _) = server.personal("bob").await;
+    let (mirrored, _) = server.personal("mirrored").await;
+    server.act("enable", &bob, &alices).await.forbidden();
+    server.act("enable", &mirrored, &alices).await.forbidden();
+    server.act("enable", &alice, &alices).await.expired();
+    let host = Actor::host();
+    server.tokens.deactivate_owner(&id("admin"), By::Host(&host), None).await.unwrap();
+    server.act("enable", &full, &alices).await.expired();
+    assert_eq!(server.who(&alice).await, "401");
+}
+
+#[tokio::test]
+async fn a_policy_that_lets_no_token_mint_lets_none_enable_others() {
+    let mut strict = policy();
+    strict.minting = Minting::Forbidden;
+    let server = Server::with(31, strict);
+    let (session, (token, _)) = (server.session("admin").await, server.personal("admin").await);
+    let (secret, alices) = server.personal("alice").await;
+    server.act("disable", &token, &alices).await.ok();
+    server.act("enable", &token, &alices).await.forbidden();
+    assert_eq!(server.who(&secret).await, "401");
+    server.act("enable", &session, &alices).await.ok();
+    assert_eq!(server.who(&secret).await, "alice");
 }
 
 #[tokio::test]

@@ -41,18 +41,18 @@ impl Caller {
         self.kind.as_str() == APP_KIND
     }
 
-    /// The caller, as somebody who takes something away from a token within its reach.
-    pub(super) fn narrowing(&self, owner: &OwnerId) -> By<'_> {
+    /// The caller, as somebody who changes a token within its reach and is shown no secret.
+    pub(super) fn reaching(&self, owner: &OwnerId) -> By<'_> {
         By::Token { verified: &self.token, administrator: *owner != self.account.id }
     }
 
-    /// The caller, as somebody who gives something to an account within its reach.
+    /// The caller, as somebody who is shown a secret of an account within its reach.
     ///
-    /// A session stands for the person; any other token gives to its own account only.
-    pub(super) fn widening(&self, owner: &OwnerId) -> Result<By<'_>, Failure> {
+    /// A session stands for the person; any other token is shown its own account's only.
+    pub(super) fn revealing(&self, owner: &OwnerId) -> Result<By<'_>, Failure> {
         let is_own = *owner == self.account.id;
         let may = is_own || self.kind == Kind::session();
-        may.then(|| self.narrowing(owner)).ok_or(Failure::Permissions)
+        may.then(|| self.reaching(owner)).ok_or(Failure::Permissions)
     }
 }
 

@@ -111,7 +111,7 @@ async fn create<S: Scope>(
     permit(roles::may_use_tokens(caller.account()))?;
     permit(roles::reaches(caller.account(), &owner, Some(&target)))?;
     permit(roles::may_act_as(caller.account(), &target))?;
-    let by = caller.widening(&owner)?;
+    let by = caller.revealing(&owner)?;
     face.is_on_for(&target)?;
     let lifetime = face.life(creation.expires_at, &target)?;
     let tokens = face.layer.tokens();
@@ -173,7 +173,7 @@ async fn revoke<S: Scope>(
     Content(body): Content,
 ) -> Handled {
     let record = face.named(&caller, &body).await?;
-    let by = caller.narrowing(&record.owner);
+    let by = caller.reaching(&record.owner);
     done(face.layer.tokens().revoke(record.id, by, None).await, Step::Delete)
 }
 
@@ -183,7 +183,7 @@ async fn disable<S: Scope>(
     Content(body): Content,
 ) -> Handled {
     let record = face.named(&caller, &body).await?;
-    let by = caller.narrowing(&record.owner);
+    let by = caller.reaching(&record.owner);
     done(face.layer.tokens().deactivate(record.id, by, None).await, Step::Disable)
 }
 
@@ -193,7 +193,7 @@ async fn enable<S: Scope>(
     Content(body): Content,
 ) -> Handled {
     let record = face.named(&caller, &body).await?;
-    let by = caller.widening(&record.owner)?;
+    let by = caller.reaching(&record.owner);
     done(face.layer.tokens().reactivate(record.id, by).await, Step::Enable)
 }
 
@@ -209,7 +209,7 @@ async fn rotate<S: Scope>(
     let target = face.account(&record.owner).await?.ok_or(Failure::MissingAccount)?;
     permit(roles::reaches(caller.account(), &record.owner, Some(&target)))?;
     permit(roles::may_act_as(caller.account(), &target) && !roles::is_remote(&target))?;
-    let by = caller.widening(&record.owner)?;
+    let by = caller.revealing(&record.owner)?;
     if record.state != TokenState::Active {
         return Err(Failure::DisabledToken);
     }
