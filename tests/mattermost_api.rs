@@ -21,6 +21,8 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use keyfob::core::lifecycle::revoke;
 use keyfob::http::{BearerLayer, Need, guard, unguarded_routes};
+use keyfob::os::SystemClock;
+use keyfob::ports::clock::Clock as _;
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
 use keyfob::ports::store::{EventQuery, StoreError};
 use keyfob::testing::{ManualClock, SeededRandomness};
@@ -570,6 +572,34 @@ async fn a_limit_on_lifetimes_binds_people_and_not_bots() {
     answer.is(400, "app.user_access_token.expires_at_required.app_error");
     assert_eq!(server.create(&admin, "robot").await.ok()["expires_at"], 0);
     server.create_until(&admin, "robot", days(999)).await.ok();
+}
+
+#[tokio::test]
+async fn a_client_on_the_same_machine_may_ask_for_the_whole_limit() {
+    let rules = Server::new(33).tokens.rules().clone();
+    let tokens: Tokens<ReadWrite> =
+        Tokens::new(keyfob::store::memory::MemoryStore::default(), rules);
+    let request = IssueRequest::new(id("alice"), Grant::Full).of_kind(Kind::session());
+    let (session, _) = tokens.issue(request, By::Host(&Actor::host())).await.unwrap();
+    let directory = Arc::new(Accounts::default());
+    let router = router(&face(BearerLayer::new(tokens.clone()), &directory, A_MONTH));
+    let mut kept = 0;
+    for _ in 0..300 {
+        // The exact time, as a client reads it; the server goes by a cheaper clock, which lags.
+        let now = SystemClock::new().now_micros() / 1000;
+        let at = now + TimeDelta::days(30).num_milliseconds();
+        let body = json!({"description": "ci", "expires_at": at}).to_string();
+        let request = Request::post("/api/v4/users/me/tokens")
+            .header("authorization", format!("Bearer {}", session.expose_secret()))
+            .body(Body::from(body))
+            .unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 200, "{at}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["expires_at"], at);
+        kept += 1;
+    }
+    assert_eq!(kept, 300);
 }
 
 #[tokio::test]

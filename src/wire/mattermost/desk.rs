@@ -6,7 +6,7 @@ use std::fmt;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
@@ -74,7 +74,16 @@ impl<S: Scope> Mattermost<S> {
             return Err(Failure::InvalidField(Field::ExpiresAt));
         }
         let most_days = self.most_days().filter(|_| !is_bot);
-        codec::lifetime(expires_at, most_days, self.layer.tokens().now())
+        codec::lifetime(expires_at, most_days, self.latest_now())
+    }
+
+    /// What time it may be already: what is told at no cost may lag by a tick. A client on the same
+    /// machine that counts its days from now must not be told that they are too many, and what ends
+    /// before this is dead at once.
+    fn latest_now(&self) -> DateTime<Utc> {
+        let tokens = self.layer.tokens();
+        let now = tokens.now();
+        now.checked_add_signed(tokens.clock().tick()).unwrap_or(now)
     }
 
     /// The limit on lifetimes, if there is one.
@@ -130,7 +139,7 @@ impl<S: Scope> Mattermost<S> {
         // The last instant that is allowed is none that is outlived.
         let longest = TimeDelta::days(days.into());
         let end = longest.checked_add(&TimeDelta::microseconds(1)).unwrap_or(TimeDelta::MAX);
-        let Some(end) = self.layer.tokens().now().checked_add_signed(end) else {
+        let Some(end) = self.latest_now().checked_add_signed(end) else {
             return Ok(Vec::new());
         };
         let states = Some(vec![StateName::Active]);
