@@ -405,6 +405,9 @@ fn mattermosts_own_routes_fail_in_its_envelope() {
         ("me", 200, BOB),
         (BOB, 200, BOB),
         ("bob", 400, "api.context.invalid_url_param.app_error"),
+        ("a-b", 404, "api.context.404.app_error"),
+        ("%ff", 404, "api.context.404.app_error"),
+        ("username/%ff", 404, "api.context.404.app_error"),
         ("zzzzzzzzzzzzzzzzzzzzzzzzzz", 404, "app.user.missing_account.const"),
     ] {
         let shown = server.call("GET", &format!("/api/v4/users/{user}"), session, None);
@@ -415,6 +418,57 @@ fn mattermosts_own_routes_fail_in_its_envelope() {
         let config = server.call("GET", "/api/v4/config/client", token, None).is(200).json();
         assert_eq!(config.get("EnableUserAccessTokens").is_some(), is_told, "{token}");
     }
+}
+
+#[test]
+fn what_mattermosts_face_does_not_serve_is_404_in_its_envelope() {
+    let server = Server::start("mattermost_404", &[], "warn");
+    let session = server.sign_in("bob", PASSWORD);
+    let mut ids = Vec::new();
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/nothing"),
+        ("POST", "/users/me/nothing"),
+        ("GET", "/users/login"),
+        ("PUT", "/users/me"),
+        ("DELETE", "/users/bobbobbobbobbobbobbobbobb2"),
+        ("POST", "/users/tokens"),
+        ("PATCH", "/users/tokens/revoke"),
+        ("DELETE", "/users/me/tokens"),
+        ("POST", "/config/client"),
+        ("POST", "/websocket"),
+        ("GET", "/posts"),
+    ] {
+        let answer = server.call(method, &format!("/api/v4{path}"), &session, None).is(404);
+        assert_eq!(text(&answer.json()["id"]), "api.context.404.app_error", "{method} {path}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        let id = text(&answer.json()["request_id"]);
+        assert_eq!(answer.header("x-request-id"), Some(id.as_str()));
+        assert_eq!(id.len(), 26, "{method} {path}");
+        ids.push(id);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 12, "each request has its own");
+    // A WebSocket that is refused is in the envelope too, and so is one that is none.
+    let plain = server.call("GET", "/api/v4/websocket", &session, None).is(400).json();
+    assert_eq!(text(&plain["id"]), "api.web_socket.connect.upgrade.app_error");
+    let upgrade = |path: &str, token: &str| {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: chat\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             {token}\r\n"
+        );
+        server.exchange(request.as_bytes()).expect("an answer").is(401).json()
+    };
+    let refused = upgrade("/api/v4/websocket", "Authorization: Bearer nonsense\r\n");
+    assert_eq!(text(&refused["id"]), "api.context.session_expired.app_error");
+    assert_eq!(text(&refused["request_id"]).len(), 26);
+    let refused = upgrade(&format!("/api/v4/websocket?access_token={session}"), "");
+    assert_eq!(text(&refused["id"]), "api.context.token_provided.app_error");
+    // The other faces have their own words.
+    assert_eq!(server.call("GET", "/api/v9/nothing", "", None).is(404).json()["code"], "not_found");
 }
 
 #[test]

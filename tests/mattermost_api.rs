@@ -699,6 +699,50 @@ async fn a_token_that_is_none_or_unknown_is_told_apart_from_others() {
 }
 
 #[tokio::test]
+async fn what_the_product_has_no_route_for_is_404_in_its_envelope() {
+    let server = Server::new(32);
+    let session = server.session("alice").await;
+    let own = of("alice");
+    for route in [
+        "GET /nothing",
+        "GET /users/me/tokens/nothing",
+        "GET /",
+        "PUT /users/me",
+        "POST /users/me",
+        "POST /users/tokens",
+        "DELETE /users/tokens",
+        &format!("DELETE {own}"),
+        &format!("PATCH {own}"),
+        "DELETE /users/tokens/yyyyyyyyyyyyyyyyyyyyyyyyyy",
+        "PUT /users/tokens/revoke",
+        "DELETE /users/tokens/rotate",
+        "POST /users/tokens/non_compliant/count",
+        "GET /users/tokens/non_compliant/revoke",
+        "GET /users/a-b/tokens",
+        "GET /users/tokens/a-b",
+        "GET /users/tokens/%ff",
+        "GET /users/%ff/tokens",
+    ] {
+        let answer = server.raw(route, &session, "").await;
+        let message = "Sorry, we could not find the page.";
+        answer.failed(404, "api.context.404.app_error", message);
+        for (header, value) in [
+            ("cache-control", "no-store"),
+            ("permissions-policy", ""),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(answer.headers[header], value, "{route}");
+        }
+    }
+    // A word of another length is no id, and one of the same is nobody's.
+    let answer = server.raw("GET /users/ab1/tokens", &session, "").await;
+    answer.is(400, "api.context.invalid_url_param.app_error");
+    let admin = server.session("admin").await;
+    assert_eq!(server.list(&format!("/users/{}/tokens", "Z".repeat(26)), &admin).await.len(), 0);
+}
+
+#[tokio::test]
 async fn lists_show_personal_tokens_by_pages_and_never_a_secret() {
     let server = Server::new(15);
     let (admin, alice) = (server.session("admin").await, server.session("alice").await);

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use keyfob::core::owner::OwnerStanding;
-use keyfob::http::{ClientAddress, Declared, Need};
+use keyfob::http::{ClientAddress, Declared, Need, guard};
 use keyfob::ports::directory::AccountKind;
 use keyfob::ports::two_factor::Answer;
 use keyfob::service::two_factor::error::StepUpError;
 use keyfob::wire::mattermost::{Caller, Failure, Mattermost};
-use keyfob::{By, Kind, OwnerId, ReadWrite, TokenId};
+use keyfob::{By, Kind, OwnerId, ReadWrite};
 use serde_json::{Map, Value, json};
 
 use crate::Host;
@@ -23,11 +24,13 @@ use crate::accounts::Entry;
 use crate::messages::{Message, TOWN_SQUARE};
 use crate::passwords::PasswordText;
 use crate::session::{NotSignedIn, first_factor, second_factor, session};
+use crate::websocket;
 
 type Handled = Result<Response, Failure>;
 type OnHost = State<Arc<Host>>;
 
-/// The host's routes beside the library's, all behind what makes answers the product's.
+/// The host's routes beside the library's, all behind what makes answers the product's, and guarded
+/// before it, so that what they do not have is answered the product's way too.
 pub(crate) fn router(host: &Arc<Host>) -> Router {
     let face: &Mattermost<ReadWrite> = &host.mattermost;
     let own = Router::new()
@@ -42,11 +45,13 @@ pub(crate) fn router(host: &Arc<Host>) -> Router {
         .route("/api/v4/system/ping", get(async || ok()))
         .route("/api/v4/posts", post(create_post))
         .route("/api/v4/channels/{channel_id}/posts", get(posts))
+        .route("/api/v4/websocket", get(websocket::connect))
         .with_state(Arc::clone(host));
-    face.answering(own).merge(face.clone().into_router())
+    face.answering(guard(&declared(), own)).merge(face.clone().into_router())
 }
 
-pub(crate) fn declared(host: &Host) -> Vec<Declared<ReadWrite>> {
+/// Each judges its caller itself.
+fn declared() -> Vec<Declared<ReadWrite>> {
     let own = [
         (Method::POST, "/api/v4/users/login"),
         (Method::POST, "/api/v4/users/logout"),
@@ -59,9 +64,9 @@ pub(crate) fn declared(host: &Host) -> Vec<Declared<ReadWrite>> {
         (Method::GET, "/api/v4/system/ping"),
         (Method::POST, "/api/v4/posts"),
         (Method::GET, "/api/v4/channels/{channel_id}/posts"),
+        (Method::GET, "/api/v4/websocket"),
     ];
-    let own = own.into_iter().map(|(method, path)| Declared::new(method, path, Need::Public));
-    own.chain(host.mattermost.declared()).collect()
+    own.into_iter().map(|(method, path)| Declared::new(method, path, Need::Public)).collect()
 }
 
 async fn login(
@@ -110,32 +115,29 @@ async fn me(State(host): OnHost, request: Request) -> Handled {
     shown(&host, host.accounts.of(&caller.account().id)).await
 }
 
-async fn user(State(host): OnHost, Path(id): Path<String>, request: Request) -> Handled {
+async fn user(State(host): OnHost, id: Segment, request: Request) -> Handled {
     let caller = caller(&host, request, &ReadWrite::Read).await?;
-    let id = account_id(id, &caller)?;
+    let id = account_in(&id, &caller)?;
     shown(&host, host.accounts.of(&id)).await
 }
 
-async fn user_by_name(State(host): OnHost, Path(name): Path<String>, request: Request) -> Handled {
+async fn user_by_name(State(host): OnHost, name: Segment, request: Request) -> Handled {
     caller(&host, request, &ReadWrite::Read).await?;
-    shown(&host, host.accounts.named(&name)).await
+    shown(&host, host.accounts.named(&word(name)?)).await
 }
 
-async fn user_by_email(
-    State(host): OnHost,
-    Path(email): Path<String>,
-    request: Request,
-) -> Handled {
+async fn user_by_email(State(host): OnHost, email: Segment, request: Request) -> Handled {
     caller(&host, request, &ReadWrite::Read).await?;
+    let email = word(email)?;
     let called = host.accounts.called(&email);
     shown(&host, called.filter(|entry| entry.account.username != email)).await
 }
 
-async fn set_active(State(host): OnHost, Path(id): Path<String>, request: Request) -> Handled {
+async fn set_active(State(host): OnHost, id: Segment, request: Request) -> Handled {
     let (caller, body) = caller_and_body(&host, request).await?;
     let active = body.get("active").and_then(Value::as_bool);
     let active = active.ok_or(Failure::InvalidBody("active"))?;
-    let id = account_id(id, &caller)?;
+    let id = account_in(&id, &caller)?;
     let may = |role: &str| caller.account().roles.iter().any(|held| held == role);
     // People may deactivate themselves; coming back takes somebody else.
     if !may("system_admin") && (active || id != caller.account().id) {
@@ -184,9 +186,9 @@ async fn create_post(State(host): OnHost, request: Request) -> Handled {
     Ok(json(StatusCode::CREATED, &shown_post(&host, &message)))
 }
 
-async fn posts(State(host): OnHost, Path(channel): Path<String>, request: Request) -> Handled {
+async fn posts(State(host): OnHost, channel: Segment, request: Request) -> Handled {
     caller(&host, request, &ReadWrite::Read).await?;
-    if channel != TOWN_SQUARE {
+    if word(channel)? != TOWN_SQUARE {
         return Err(Failure::Permissions);
     }
     let (mut order, mut posts) = (Vec::new(), Map::new());
@@ -281,15 +283,15 @@ async fn body(body: Body) -> Result<Map<String, Value>, Failure> {
     Ok(serde_json::from_slice(&body).unwrap_or_default())
 }
 
-/// The account in a path, where `me` is the caller.
-fn account_id(segment: String, caller: &Caller) -> Result<OwnerId, Failure> {
-    if segment == "me" {
-        return Ok(caller.account().id.clone());
-    }
-    let is_id = segment.len() == TokenId::TEXT_LENGTH
-        && segment.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let id = OwnerId::new(segment).ok().filter(|_| is_id);
-    id.ok_or(Failure::InvalidParameter("user_id"))
+/// A part of a path; what is no text is in no path that there is.
+type Segment = Result<Path<String>, PathRejection>;
+
+fn account_in(path: &Segment, caller: &Caller) -> Result<OwnerId, Failure> {
+    caller.account_in(path.as_ref().ok().map(|Path(segment)| segment.as_str()))
+}
+
+fn word(path: Segment) -> Result<String, Failure> {
+    path.map(|Path(segment)| segment).map_err(|_| Failure::UnknownRoute)
 }
 
 fn json(status: StatusCode, body: &Value) -> Response {

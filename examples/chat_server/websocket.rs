@@ -7,11 +7,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use keyfob::http::ClientAddress;
 use keyfob::service::live::{EndReason, Live};
 use keyfob::wire::mattermost::Failure;
@@ -29,14 +31,16 @@ pub(crate) async fn connect(
     State(host): State<Arc<Host>>,
     Extension(address): Extension<ClientAddress>,
     mut parts: Parts,
-    upgrade: WebSocketUpgrade,
-) -> Result<Response, Response> {
-    let mut verified = None;
-    if parts.headers.contains_key(AUTHORIZATION) {
-        let caller = host.mattermost.caller(&mut parts, &ReadWrite::Read).await;
-        verified = Some(*caller.map_err(IntoResponse::into_response)?.token());
-    }
-    let place = host.connections.place().map_err(IntoResponse::into_response)?;
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Failure> {
+    let upgrade = upgrade.map_err(|_| NO_UPGRADE)?;
+    let presents = parts.headers.contains_key(AUTHORIZATION);
+    let verified = match host.mattermost.caller(&mut parts, &ReadWrite::Read).await {
+        Ok(caller) => Some(*caller.token()),
+        Err(Failure::SessionExpired) if !presents => None,
+        Err(failure) => return Err(failure),
+    };
+    let place = host.connections.place().map_err(|_| Failure::Unavailable)?;
     Ok(upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(async move |mut socket| {
         let end = converse(&host, address, verified, &mut socket).await;
         if let Some(end) = end {
@@ -217,6 +221,12 @@ fn posted(host: &Host, message: &Message) -> Value {
         "post": post.to_string(),
     })
 }
+
+const NO_UPGRADE: Failure = Failure::Host {
+    status: StatusCode::BAD_REQUEST,
+    id: "api.web_socket.connect.upgrade.app_error",
+    message: "Failed to upgrade the connection to a WebSocket.",
+};
 
 /// One answer for all that is not accepted.
 const WRONG_TOKEN: &str = "invalid_token";

@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 
-use super::{APP_KIND, Failure, Mattermost, roles};
+use super::{APP_KIND, Failure, Mattermost, codec, roles};
 use crate::core::id::{Kind, OwnerId};
 use crate::core::scope::Scope;
 use crate::http::{Denial, client_address};
@@ -39,6 +39,17 @@ impl Caller {
     /// Whether an app acts for the account: it may look, and change nothing about tokens.
     pub(super) fn is_app(&self) -> bool {
         self.kind.as_str() == APP_KIND
+    }
+
+    /// The account that a part of a path names, where `me` is the caller's: for the host's own
+    /// routes of this product too. `None` is a part that could not be read.
+    ///
+    /// # Errors
+    ///
+    /// What to answer: 400 for a word of another length than ids have, and 404 for what is no word
+    /// of letters and digits, since the product's router knows no such path.
+    pub fn account_in(&self, segment: Option<&str>) -> Result<OwnerId, Failure> {
+        codec::user(segment, &self.account.id)
     }
 
     /// The caller, as somebody who changes a token within its reach and is shown no secret.

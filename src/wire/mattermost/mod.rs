@@ -155,22 +155,32 @@ impl<S: Scope> Mattermost<S> {
     }
 
     /// The router that serves them, to be merged with the host's own; it does not stand behind the
-    /// layer.
+    /// layer. Whatever is below `/api/v4/` and no route of the host's is
+    /// [`UnknownRoute`](Failure::UnknownRoute).
     pub fn into_router<T: Clone + Send + Sync + 'static>(self) -> Router<T> {
         let routes = routes::routes(&self).into_iter();
         let router = routes.fold(Router::new(), |router, (declared, handler)| {
             router.route(&declared.path, handler)
         });
-        self.answering(router)
+        let beyond = self.answering(Router::new().fallback(unknown));
+        self.answering(router).nest("/api/v4/", beyond)
     }
 
-    /// Makes a router answer as the product does: with its headers, and each [`Failure`] with the id
-    /// of the request that failed. For the host's own routes of this product; those of
+    /// Makes a router answer as the product does: with its headers, each [`Failure`] with the id of
+    /// the request that failed, and a method that a path does not have as a route that there is not.
+    /// For the host's own routes of this product; those of
     /// [`into_router`](Mattermost::into_router) do it already.
+    ///
+    /// [`guard`](crate::http::guard) has its own word for such methods. To have the product's,
+    /// guard the host's own routes before they are given to this.
     pub fn answering<T: Clone + Send + Sync + 'static>(&self, router: Router<T>) -> Router<T> {
         let entropy = Arc::clone(self.layer.tokens().entropy());
-        router.layer(from_fn_with_state(entropy, answer))
+        router.method_not_allowed_fallback(unknown).layer(from_fn_with_state(entropy, answer))
     }
+}
+
+async fn unknown() -> Failure {
+    Failure::UnknownRoute
 }
 
 async fn answer(State(entropy): State<Arc<dyn Entropy>>, request: Request, next: Next) -> Response {

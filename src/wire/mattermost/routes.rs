@@ -104,7 +104,7 @@ async fn create<S: Scope>(
     id: Id,
     Content(body): Content,
 ) -> Handled {
-    let owner = codec::user(segment(&id), &caller.account().id)?;
+    let owner = caller.account_in(segment(&id))?;
     let target = face.account(&owner).await?.ok_or(Failure::MissingAccount)?;
     permit(!roles::is_remote(&target) && !caller.is_app())?;
     let creation = codec::creation(&body)?;
@@ -129,7 +129,7 @@ async fn list<S: Scope>(
     id: Id,
     uri: Uri,
 ) -> Handled {
-    let owner = codec::user(segment(&id), &caller.account().id)?;
+    let owner = caller.account_in(segment(&id))?;
     permit(roles::may_use_tokens(caller.account()))?;
     let target = face.account(&owner).await?;
     permit(roles::reaches(caller.account(), &owner, target.as_ref()))?;
