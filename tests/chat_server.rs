@@ -573,6 +573,10 @@ fn a_start_that_fails_says_why_in_one_line_and_leaves_nothing() {
         account[field] = value;
         json!({"accounts": [account]}).to_string()
     };
+    let lifetime = |days: Value| {
+        let settings = json!({"maximum_personal_access_token_lifetime_days": days});
+        json!({"settings": {"mattermost": settings}}).to_string()
+    };
     let accounts = |name: &str, content: &str| ["--accounts".to_owned(), write(name, content)];
     let key = folder.join("made.key").to_str().unwrap().to_owned();
     let open_key = write("open.key", &format!("k1:{}\n", "ab".repeat(32)));
@@ -645,6 +649,16 @@ fn a_start_that_fails_says_why_in_one_line_and_leaves_nothing() {
             .into(),
             "accounts[1].number",
         ),
+        // A list is no object, wherever it stands.
+        (accounts("17.json", "[]").into(), "expected an object with named fields"),
+        (accounts("18.json", r#"{"accounts": [["a", 1, "a"]]}"#).into(), "accounts[0]"),
+        (accounts("19.json", r#"{"settings": []}"#).into(), "settings"),
+        (accounts("20.json", r#"{"settings": {"mattermost": [true]}}"#).into(), "mattermost"),
+        (accounts("21.json", &account("two_factor", json!([]))).into(), "two_factor"),
+        (accounts("22.json", r#"{"organizations": [["x"]]}"#).into(), "organizations[0]"),
+        (accounts("23.json", &lifetime(json!(36_501))).into(), "token_lifetime_days: 36501 is not"),
+        (accounts("24.json", &lifetime(json!(-1))).into(), "token_lifetime_days"),
+        (accounts("25.json", &lifetime(json!("30"))).into(), "token_lifetime_days"),
     ];
     for (arguments, names) in table {
         let mut all: Vec<&str> = Vec::new();

@@ -1,8 +1,13 @@
 //! The accounts file as it is written.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use chrono::{DateTime, Utc};
 use keyfob::ports::directory::AccountKind;
 use keyfob::two_factor::TotpSeed;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::passwords::PasswordText;
@@ -12,11 +17,11 @@ use crate::settings::Settings;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccountsFile {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub(crate) organizations: Vec<OrganizationEntry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub(crate) accounts: Vec<AccountEntry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub(crate) settings: Settings,
 }
 
@@ -56,6 +61,7 @@ pub(crate) struct AccountEntry {
     pub(crate) active: bool,
     pub(crate) created_at: Option<DateTime<Utc>>,
     pub(crate) external: Option<String>,
+    #[serde(default, deserialize_with = "optional_object")]
     pub(crate) two_factor: Option<TwoFactorEntry>,
 }
 
@@ -81,18 +87,70 @@ impl AccountsFile {
     /// A sentence that names the field.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut json = serde_json::Deserializer::from_str(text);
-        let file: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let file = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             // The reason quotes what stands there.
-            if path.ends_with(".password") || path.ends_with(".totp") {
+            if path == "." {
+                error.inner().to_string()
+            } else if path.ends_with(".password") || path.ends_with(".totp") {
                 format!("{path}: it is no text")
             } else {
                 format!("{path}: {}", error.inner())
             }
         })?;
         json.end().map_err(|error| error.to_string())?;
+        let Object(file) = file;
         Ok(file)
     }
+}
+
+/// What is written as an object. Without this, a list would do for each of these types: its values
+/// would be taken for the fields in their order.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with named fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+    }
+}
+
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Object::deserialize(deserializer).map(|Object(value)| value)
+}
+
+fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.map(|Object(value)| value))
+}
+
+fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let values = Vec::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|Object(value)| value).collect())
 }
 
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccountKind, D::Error> {

@@ -9,13 +9,19 @@ use keyfob::wire::mattermost;
 use keyfob::wire::rocketchat::Profile;
 use serde::Deserialize;
 
+use crate::accounts_file::object;
+
 /// How the server behaves.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
+    #[serde(deserialize_with = "object")]
     mattermost: MattermostSettings,
+    #[serde(deserialize_with = "object")]
     rocketchat: RocketchatSettings,
+    #[serde(deserialize_with = "object")]
     zitadel: ZitadelSettings,
+    #[serde(deserialize_with = "object")]
     awx: AwxSettings,
     revocation_bound_ms: u32,
 }
@@ -159,6 +165,9 @@ impl Settings {
                 Err(format!("settings.{field}: {value} is not within {least} to {most}"))
             }
         };
+        let days = self.mattermost.maximum_personal_access_token_lifetime_days;
+        let field = "mattermost.maximum_personal_access_token_lifetime_days";
+        within(field, days, 0, LONGEST_LIFETIME_DAYS)?;
         let zitadel = &self.zitadel;
         within("zitadel.max_limit", zitadel.max_limit, 1, LARGEST_PAGE)?;
         within("zitadel.default_limit", zitadel.default_limit, 1, zitadel.max_limit)?;
@@ -226,6 +235,9 @@ impl Default for AwxSettings {
 
 /// A day: nobody waits longer for a mail.
 const LONGEST_CODE_SECONDS: u32 = 24 * 60 * 60;
+
+/// A hundred years, as Mattermost has it.
+const LONGEST_LIFETIME_DAYS: u32 = 36_500;
 
 /// No store reads larger pages.
 const LARGEST_PAGE: u32 = keyfob::ports::store::Query::LARGEST_PAGE;
