@@ -472,6 +472,72 @@ fn what_mattermosts_face_does_not_serve_is_404_in_its_envelope() {
 }
 
 #[test]
+fn mattermosts_clients_find_what_they_need_around_its_tokens() {
+    let server = Server::start("mattermost_clients", &[], "warn");
+    let login = |body: &Value| server.call("POST", "/api/v4/users/login", "", Some(body));
+    let mut sessions = Vec::new();
+    // As four clients write it.
+    for extra in [
+        json!({}),
+        json!({"token": null}),
+        json!({"token": "", "deviceId": ""}),
+        json!({"token": "", "device_id": null, "ldap_only": "false"}),
+    ] {
+        let mut body = json!({"login_id": "bob", "password": PASSWORD});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let signed_in = login(&body).is(200);
+        assert_eq!(signed_in.header("content-type"), Some("application/json"));
+        assert_eq!(signed_in.header("set-cookie"), None);
+        assert_eq!(signed_in.header("cache-control"), Some("no-store"));
+        let user = signed_in.json();
+        assert_eq!((text(&user["id"]), text(&user["username"])), (BOB.into(), "bob".into()));
+        for key in [
+            "delete_at",
+            "auth_service",
+            "email",
+            "nickname",
+            "first_name",
+            "last_name",
+            "position",
+            "roles",
+            "locale",
+            "timezone",
+            "disable_welcome_email",
+        ] {
+            assert!(user.get(key).is_some(), "{key}");
+        }
+        sessions.push(signed_in.header("token").unwrap().to_owned());
+    }
+    let wrong = login(&json!({"login_id": "bob", "password": "guess"})).is(401);
+    assert_eq!(wrong.header("token"), None);
+
+    let config = server.call("GET", "/api/v4/config/client?format=old", &sessions[0], None);
+    let config = config.is(200).json();
+    assert_eq!(config["EnableUserAccessTokens"], "true");
+    assert_eq!(config["MaximumPersonalAccessTokenLifetimeDays"], "0");
+
+    // Signing out ends a session and no personal token, with a body or without.
+    let made = server.call("POST", "/tokens", &sessions[0], Some(&json!({"name": "x"}))).is(201);
+    let personal = text(&made.json()["token"]);
+    let me = |token: &str| server.call("GET", "/api/v4/users/me", token, None);
+    let logout = |token: &str, body: Option<&Value>| {
+        assert_eq!(me(token).is(200).json()["username"], "bob");
+        let answer = server.call("POST", "/api/v4/users/logout", token, body).is(200);
+        assert_eq!(answer.body, r#"{"status":"OK"}"#);
+    };
+    logout(&sessions[1], None);
+    logout(&sessions[2], Some(&json!({})));
+    for ended in &sessions[1..3] {
+        let refused = me(ended).is(401);
+        assert_eq!(text(&refused.json()["id"]), "api.context.session_expired.app_error");
+        assert_eq!(refused.header("set-cookie"), None);
+    }
+    logout(&personal, None);
+    me(&personal).is(200);
+    me(&sessions[3]).is(200);
+}
+
+#[test]
 fn the_page_runs_no_script_but_its_own() {
     let server = Server::start("page", &[], "info");
     for (path, kind) in

@@ -335,6 +335,8 @@ async fn a_token_is_created_with_six_keys_and_its_secret_works() {
     let token = created.ok();
     let (secret, token_id) = (token["token"].as_str().unwrap(), token["id"].as_str().unwrap());
     assert_eq!(token_id.len(), 26);
+    // Scanners know it by its beginning.
+    assert!(secret.starts_with("chatp_") && secret.len() > 26);
     let (user, at) = (id("alice"), days(1));
     let rest =
         format!(r#""user_id":"{user}","description":"ci","is_active":true,"expires_at":{at}}}"#);
@@ -784,6 +786,9 @@ async fn a_search_means_its_term_to_the_letter() {
     for term in ["not found", "ci", "Alice", "alic", "alic_", "%", "\\", &token[..25]] {
         assert_eq!(server.search(&admin, term).await.len(), 0, "{term}");
     }
+    let (_, orphan) = server.personal("nobody").await;
+    assert_eq!(server.search(&admin, &orphan).await.len(), 0);
+    assert_eq!(server.search(&admin, id("nobody").as_str()).await.len(), 0);
     server
         .call("POST /users/tokens/search", &alice, Some(json!({"term": "alice"})))
         .await
@@ -836,6 +841,9 @@ async fn a_disabled_token_sleeps_until_it_is_enabled() {
     let answer = server.act("rotate", &session, token).await;
     let id = "api.user.rotate_user_access_token.disabled_token.app_error";
     answer.failed(400, id, "A disabled personal access token cannot be rotated.");
+    // Whoever may not is told that first.
+    let keeper = server.session("keeper").await;
+    server.act("rotate", &keeper, token).await.forbidden();
     for _ in 0..2 {
         assert_eq!(server.act("enable", &session, token).await.body, r#"{"status":"OK"}"#);
         assert_eq!(server.who(secret).await, "alice");
@@ -927,6 +935,8 @@ async fn a_token_follows_either_scheme_in_any_case_and_nothing_else() {
     }
     let (bare, basic, spaced) =
         (secret.clone(), format!("Basic {secret}"), format!("Bearer  {secret}"));
+    // Nothing is cut off that it would be right without.
+    let longer = format!("Bearer {secret}x");
     let cookie = format!("MMAUTHTOKEN={secret}");
     let good = format!("Bearer {secret}");
     for headers in [
@@ -934,6 +944,7 @@ async fn a_token_follows_either_scheme_in_any_case_and_nothing_else() {
         vec![("authorization", bare.as_str())],
         vec![("authorization", basic.as_str())],
         vec![("authorization", spaced.as_str())],
+        vec![("authorization", longer.as_str())],
         vec![("authorization", "Bearer nonsense")],
         vec![("authorization", good.as_str()), ("authorization", good.as_str())],
         vec![("cookie", cookie.as_str())],
@@ -1041,6 +1052,122 @@ async fn a_policy_that_lets_no_token_mint_lets_none_enable_others() {
 }
 
 #[tokio::test]
+async fn a_rotation_is_bound_by_the_limit_and_revives_what_is_expired() {
+    let mut server = Server::new(34);
+    let rotate_until = async |server: &Server, token: &str, secret: &str, at: i64| {
+        let body = json!({"token_id": token, "expires_at": at});
+        server.call("POST /users/tokens/rotate", secret, Some(body)).await
+    };
+    let session = server.session("alice").await;
+    let created = server.create_until(&session, "alice", days(1)).await.ok();
+    let (old, token) = (created["token"].as_str().unwrap(), created["id"].as_str().unwrap());
+    server.set(A_MONTH);
+    let answer = rotate_until(&server, token, &session, days(30).saturating_add(1)).await;
+    answer.is(400, "app.user_access_token.expires_at_too_far.app_error");
+    assert_eq!(server.who(old).await, "alice");
+    server.clock.advance(TimeDelta::days(2));
+    assert_eq!(server.who(old).await, "401");
+    let session = server.session("alice").await;
+    let rotated = rotate_until(&server, token, &session, days(32)).await.ok();
+    assert_eq!(rotated["expires_at"], days(32));
+    assert_eq!(server.who(rotated["token"].as_str().unwrap()).await, "alice");
+    assert_eq!(server.who(old).await, "401");
+}
+
+#[tokio::test]
+async fn a_bots_expiry_lies_in_the_future_too() {
+    let server = Server::new(35);
+    let admin = server.session("admin").await;
+    for at in [START_MS, 1] {
+        let answer = server.create_until(&admin, "robot", at).await;
+        answer.is(400, "app.user_access_token.expires_at_in_past.app_error");
+    }
+    server.create_until(&admin, "robot", START_MS.saturating_add(1)).await.ok();
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_uses_for_years_still_works() {
+    let server = Server::new(36);
+    let (secret, _) = server.personal("alice").await;
+    assert_eq!(server.who(&secret).await, "alice");
+    server.clock.advance(TimeDelta::days(2000));
+    assert_eq!(server.who(&secret).await, "alice");
+}
+
+#[tokio::test]
+async fn a_body_that_a_look_needs_not_is_ignored() {
+    let server = Server::new(37);
+    let admin = server.session("admin").await;
+    let (_, token) = server.personal("alice").await;
+    for route in [
+        "GET /users/me/tokens",
+        "GET /users/tokens",
+        &format!("GET /users/tokens/{token}"),
+        "GET /users/tokens/non_compliant/count",
+    ] {
+        let plain = server.raw(route, &admin, "").await;
+        plain.ok();
+        let header = format!("Bearer {admin}");
+        let headers = [("authorization", header.as_str()), ("content-type", "application/json")];
+        for body in ["{}", "{", "null"] {
+            assert_eq!(server.send(route, &headers, body).await.body, plain.body, "{route}");
+        }
+    }
+    // Nor does it matter what a body says it is.
+    let header = format!("Bearer {admin}");
+    for kind in
+        ["text/plain", "application/json; charset=utf-8", "application/x-www-form-urlencoded"]
+    {
+        let headers = [("authorization", header.as_str()), ("content-type", kind)];
+        let answer =
+            server.send("POST /users/me/tokens", &headers, "{\"description\":\"a\"}").await;
+        answer.ok();
+    }
+}
+
+#[tokio::test]
+async fn no_answer_sets_a_cookie_or_names_a_version() {
+    let server = Server::new(38);
+    let session = server.session("alice").await;
+    let good = server.raw("GET /users/me/tokens", &session, "").await;
+    let bad = server.raw("GET /users/me/tokens", "nonsense", "").await;
+    good.ok();
+    bad.expired();
+    for answer in [good, bad] {
+        assert!(!answer.headers.contains_key("set-cookie"));
+        assert!(!answer.headers.contains_key("x-version-id"));
+    }
+}
+
+#[tokio::test]
+async fn descriptions_may_repeat_and_tokens_are_as_many_as_you_like() {
+    let server = Server::new(39);
+    let session = server.session("alice").await;
+    for _ in 0..70 {
+        server.create(&session, "alice").await.ok();
+    }
+    // A page is 60 by default, and 200 at the most.
+    assert_eq!(server.list("/users/me/tokens", &session).await.len(), 60);
+    assert_eq!(server.list("/users/me/tokens?page=1", &session).await.len(), 10);
+    assert_eq!(server.list("/users/me/tokens?per_page=9999", &session).await.len(), 70);
+}
+
+#[tokio::test]
+async fn a_description_is_kept_to_the_byte_and_255_of_them_are_the_most() {
+    let server = Server::new(40);
+    let session = server.session("alice").await;
+    for description in [" ", "  padded ", "ä", &"ä".repeat(127)] {
+        let body = Some(json!({"description": description}));
+        let created = server.call("POST /users/me/tokens", &session, body).await.ok();
+        assert_eq!(created["description"], description);
+    }
+    // 128 letters, and 256 bytes.
+    let body = Some(json!({"description": "ä".repeat(128)}));
+    let answer = server.call("POST /users/me/tokens", &session, body).await;
+    answer.is(400, "model.user_access_token.is_valid.description.app_error");
+}
+
+#[tokio::test]
 async fn a_token_never_gives_more_than_it_holds() {
     let server = Server::new(24);
     let scoped = async |scope| {
@@ -1089,6 +1216,11 @@ async fn a_store_that_is_away_is_no_verdict() {
     let until = json!({"description": "ci", "expires_at": days(1)}).to_string();
     let of_alice = of("alice");
     let create = format!("POST {of_alice}");
+    let named = json!({"token_id": token}).to_string();
+    for verb in ["revoke", "disable", "enable", "rotate"] {
+        let answer = server.raw(&format!("POST /users/tokens/{verb}"), &admin, &named).await;
+        answer.is(503, "app.user_access_token.get_by_user.app_error");
+    }
     for (route, body, id) in [
         (create.as_str(), until.as_str(), "save"),
         (&format!("GET {of_alice}"), "", "get_by_user"),
