@@ -85,8 +85,8 @@ where
     F: FnOnce() -> Outcomes + Send + 'static,
 {
     let name = format!("{product} {}: {}", row.id, row.fact);
-    // What is not there cannot be tested; it is told and counted as such.
+    // What is not there cannot be tested: such a row is told, by a word before its name.
     let is_told_only = row.verdict == Verdict::Absent && row.tests.is_empty();
     let trial = Trial::test(name, move || run::judge(&row, &outcomes).map_err(Failed::from));
-    if is_told_only { trial.with_kind("absent").with_ignored_flag(true) } else { trial }
+    if is_told_only { trial.with_kind("absent") } else { trial }
 }

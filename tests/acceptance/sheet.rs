@@ -108,7 +108,7 @@ fn test(text: &str) -> Result<Test, String> {
 
 /// It becomes an argument and a file's name.
 fn is_target(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
 pub(crate) const HEADER: &str = "row\tfact\tverdict\ttests";
