@@ -74,9 +74,10 @@ pub use self::failure::{Failure, Field, Step};
 /// | [`REMOTE_ROLE`] | marks an account of another server, which gets no tokens here |
 ///
 /// A token of the kind [`APP_KIND`] is an app's, which may look and change nothing. A session stands
-/// for the person; any other token gives secrets of its own account only, within its own grant, and
-/// only if the policy of its kind lets it mint: [`Minting::AsOwner`](crate::Minting::AsOwner) is how
-/// the product does it, by which its users cycle their tokens.
+/// for the person; any other token gives secrets of its own account only, enables only what does no
+/// more than itself, and neither unless the policy of its kind lets it mint:
+/// [`Minting::AsOwner`](crate::Minting::AsOwner) is how the product does it, by which its users cycle
+/// their tokens.
 ///
 /// # Lifetimes
 ///
