@@ -276,6 +276,26 @@ impl FactorStore for Broken {
         Ok(answer)
     }
 
+    async fn peek_attempt(
+        &self,
+        owner: &OwnerId,
+        counter: &str,
+        limits: &[AttemptLimit],
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        let counter = &self.name(owner, counter);
+        let limits = &self.limits(limits);
+        match self.flaw {
+            Flaw::AttemptsAreReadThenWritten | Flaw::AttemptsToComeAreIgnored => {
+                let before = self.notes().attempts.get(&key(owner, counter)).cloned();
+                Ok(Self::replay(&before.unwrap_or_default(), limits, now).await)
+            }
+            Flaw::PeekingAlwaysGrants => Ok(Reservation::Granted),
+            Flaw::PeekingCounts => self.inner.reserve_attempt(owner, counter, limits, now).await,
+            _ => self.inner.peek_attempt(owner, counter, limits, now).await,
+        }
+    }
+
     async fn clear_attempts(&self, owner: &OwnerId, counter: &str) -> Result<(), StoreError> {
         let counter = self.name(owner, counter);
         self.notes().attempts.remove(&key(owner, &counter));
@@ -436,6 +456,12 @@ flaws! {
         a_locked_attempt_counts_for_nothing
         cleared_attempts_are_forgotten
         several_limits_hold_together
+    ];
+    peeking_always_grants: PeekingAlwaysGrants breaks [
+        peeking_tells_what_reserving_would_and_counts_nothing
+    ];
+    peeking_counts: PeekingCounts breaks [
+        peeking_tells_what_reserving_would_and_counts_nothing
     ];
     realms_are_one: RealmsAreOne breaks [
         attempts_are_counted_in_one_realm

@@ -532,7 +532,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "service::Builder" Debug => [scene.builder()];
         "service::By" Debug => [By::token(&verified), By::Host(&host)];
         "service::Tokens" Debug => [tokens];
-        "ports::two_factor::Sent" Debug => [Sent::new("alice@example.org".to_owned(), true, now)];
+        "ports::two_factor::Sent" Debug => [Sent::new(true, now)];
         "service::error::AuthenticateError" Debug Display => [refusal, missing().into()];
         "service::error::ChangeFailure" Debug Display =>
             [ChangeFailure::Presenter(Refusal::WrongSecret), missing().into()];

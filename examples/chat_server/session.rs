@@ -72,7 +72,7 @@ pub(crate) async fn second_factor(
     let proof = host.factors.native.demand(&ask).await;
     match &proof {
         Ok(_) => attempt.succeeded(),
-        Err(StepUpError::Wrong(_) | StepUpError::Locked { .. }) => {
+        Err(StepUpError::Wrong(_) | StepUpError::Locked { .. }) if code.is_some() => {
             attempt.without_second_factor(true);
         }
         Err(_) => attempt.without_second_factor(false),

@@ -81,8 +81,8 @@ fn refused() -> Response {
 /// What to answer where a second factor is due, and was not given.
 fn not_proved(error: &StepUpError, now: DateTime<Utc>) -> Response {
     let (status, detail) = match error {
-        StepUpError::Required(question) => match &question.sent {
-            Some(sent) => (StatusCode::UNAUTHORIZED, format!("enter the code sent to {}", sent.to)),
+        StepUpError::Required(question) => match &question.to {
+            Some(to) => (StatusCode::UNAUTHORIZED, format!("enter the code sent to {to}")),
             None => (StatusCode::UNAUTHORIZED, "enter a code of your authenticator".to_owned()),
         },
         StepUpError::Wrong(_) => (StatusCode::UNAUTHORIZED, "the code is wrong".to_owned()),

@@ -101,6 +101,23 @@ pub trait FactorStore: fmt::Debug + Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<Reservation, StoreError>;
 
+    /// What [`reserve_attempt`](FactorStore::reserve_attempt) would answer, with nothing counted:
+    /// for whoever is about to do what only an attempt is worth, such as sending a code.
+    ///
+    /// Must judge by the same attempts, and change nothing. "Granted" holds for this instant alone:
+    /// somebody else may make the last attempt, so that nothing may be compared by it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    async fn peek_attempt(
+        &self,
+        owner: &OwnerId,
+        counter: &str,
+        limits: &[AttemptLimit],
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError>;
+
     /// Forgets an owner's attempts, after a success or by an administrator: of this counter, and of
     /// no other.
     ///

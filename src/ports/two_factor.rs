@@ -29,6 +29,19 @@ pub trait TwoFactorVerifier: fmt::Debug + Send + Sync + 'static {
     /// answer with. Nothing is compared.
     fn resembles(&self, answer: &Answer) -> bool;
 
+    /// Where codes are sent to, as this owner knows it; `None` for a method that sends none, or
+    /// has nowhere to.
+    ///
+    /// Nothing is [prepared](TwoFactorVerifier::prepare) for an owner who may not answer now, where
+    /// that would send something.
+    ///
+    /// # Errors
+    ///
+    /// [`FactorError::Unavailable`] when that could not be looked up.
+    async fn destination(&self, _owner: &OwnerId) -> Result<Option<String>, FactorError> {
+        Ok(None)
+    }
+
     /// Which factor this owner has enrolled; `None` for none.
     ///
     /// # Errors
@@ -92,11 +105,9 @@ pub trait TwoFactorVerifier: fmt::Debug + Send + Sync + 'static {
 pub struct Enrolment(pub [u8; 16]);
 
 /// What was sent so that a challenge can be answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// Where to, as its owner knows it.
-    pub to: String,
     /// Whether it was sent just now, and not before.
     pub is_new: bool,
     /// The first instant at which an answer comes too late.
@@ -106,8 +117,8 @@ pub struct Sent {
 impl Sent {
     /// Something that was sent.
     #[must_use]
-    pub const fn new(to: String, is_new: bool, expires_at: DateTime<Utc>) -> Self {
-        Self { to, is_new, expires_at }
+    pub const fn new(is_new: bool, expires_at: DateTime<Utc>) -> Self {
+        Self { is_new, expires_at }
     }
 }
 

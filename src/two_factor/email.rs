@@ -1,5 +1,6 @@
 //! Codes that are sent by mail.
 
+mod again;
 mod code;
 mod enrol;
 
@@ -16,17 +17,16 @@ pub use self::code::CodeShape;
 use self::code::{Code, digest, plain};
 use super::drawn::draw;
 use crate::core::digest::Digest;
-use crate::core::factor::{Challenge, Operation};
+use crate::core::factor::Challenge;
 use crate::core::factor_policy::method;
 use crate::core::id::OwnerId;
-use crate::core::scope::Scope;
 use crate::core::verify::micros;
 use crate::ports::directory::{AccountKey, Directory};
 use crate::ports::entropy::{Entropy, EntropyError};
 use crate::ports::factors::{AttemptLimit, Reservation};
 use crate::ports::mailer::{Mail, Mailer};
 use crate::ports::two_factor::{Answer, Enrolment, FactorError, Sent, TwoFactorVerifier};
-use crate::service::two_factor::{TRIES, TwoFactor, Vault, contended};
+use crate::service::two_factor::{TRIES, Vault, contended};
 
 /// The factor of those who have a mailbox: a code that is sent to the account's verified address.
 ///
@@ -104,33 +104,6 @@ impl EmailCode {
         self
     }
 
-    /// Sends another code for what an owner was last asked, or for signing in with no parameters:
-    /// what a button "send it again" does on wires where it does not say what for.
-    ///
-    /// Anybody may press that button, so that it has two of the five mails in five minutes.
-    ///
-    /// # Errors
-    ///
-    /// [`FactorError`].
-    pub async fn send_again<S: Scope>(
-        &self,
-        two_factor: &TwoFactor<S>,
-        owner: &OwnerId,
-    ) -> Result<Sent, FactorError> {
-        let now = two_factor.now().await?;
-        let last = self.vault.load_if_readable::<Code>(owner, CODE).await?.value;
-        let last = last.filter(|code| code.expires_at > micros(now)).map(|code| code.challenge);
-        let asked = match last {
-            Some(challenge) => challenge,
-            None => {
-                let sign_in = Challenge::new(owner.clone(), Operation::SignIn, b"", None);
-                two_factor.asked(sign_in).await?.digest()
-            }
-        };
-        self.count(owner, "mail_again", MAILS_AGAIN, now).await?;
-        self.send(owner, asked, now).await
-    }
-
     /// Draws a code for this challenge, keeps its digest and mails it.
     async fn send(
         &self,
@@ -169,7 +142,7 @@ impl EmailCode {
             kept.is_sent = true;
             self.vault.save(owner, CODE, sent.version, &kept).await?;
         }
-        Ok(Sent::new(address, true, expires_at))
+        Ok(Sent::new(true, expires_at))
     }
 
     async fn count(
@@ -249,6 +222,10 @@ impl TwoFactorVerifier for EmailCode {
         code.len() == length && code.bytes().all(|byte| symbols.contains(&byte))
     }
 
+    async fn destination(&self, owner: &OwnerId) -> Result<Option<String>, FactorError> {
+        Ok(self.enrolled(owner).await?.and_then(|(_, address)| address))
+    }
+
     async fn enrolment(&self, owner: &OwnerId) -> Result<Option<Enrolment>, FactorError> {
         let enrolled = self.enrolled(owner).await?;
         Ok(enrolled.map(|(Enabled { enrolment }, address)| {
@@ -306,10 +283,8 @@ impl TwoFactorVerifier for EmailCode {
         challenge: &Challenge,
         now: DateTime<Utc>,
     ) -> Result<Option<Sent>, FactorError> {
-        let Some(expires_at) = self.waiting(challenge, now).await? else { return Ok(None) };
-        let enrolled = self.enrolled(challenge.owner()).await?;
-        let address = enrolled.and_then(|(_, address)| address);
-        Ok(address.map(|address| Sent::new(address, false, expires_at)))
+        let waiting = self.waiting(challenge, now).await?;
+        Ok(waiting.map(|expires_at| Sent::new(false, expires_at)))
     }
 
     async fn forget(&self, owner: &OwnerId) -> Result<(), FactorError> {
@@ -342,6 +317,3 @@ const CODE: &str = "email.code";
 
 /// Five mails in five minutes: enough for somebody who mistypes, and no flood.
 const MAILS: AttemptLimit = AttemptLimit { attempts: 5, within: Some(TimeDelta::minutes(5)) };
-
-/// Those that anybody can have sent must leave some to the owner.
-const MAILS_AGAIN: AttemptLimit = AttemptLimit { attempts: 2, within: Some(TimeDelta::minutes(5)) };

@@ -174,6 +174,16 @@ impl<W: Way> FactorStore for Detour<W> {
         self.by("reserve_attempt", self.store.reserve_attempt(owner, counter, limits, now)).await
     }
 
+    async fn peek_attempt(
+        &self,
+        owner: &OwnerId,
+        counter: &str,
+        limits: &[AttemptLimit],
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        self.by("peek_attempt", self.store.peek_attempt(owner, counter, limits, now)).await
+    }
+
     async fn clear_attempts(&self, owner: &OwnerId, counter: &str) -> Result<(), StoreError> {
         self.by("clear_attempts", self.store.clear_attempts(owner, counter)).await
     }

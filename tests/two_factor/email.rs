@@ -20,11 +20,11 @@ fn asked(scene: &Scene, ask: &Ask<'_>) -> String {
     let before = scene.host.mails().len();
     let required = scene.demand(ask).unwrap_err();
     assert!(matches!(required, StepUpError::Required(_)), "{required:?}");
-    let sent = required.question().unwrap().sent.clone().unwrap();
-    assert!(sent.is_new);
+    let question = required.question().unwrap();
+    assert!(question.sent.unwrap().is_new);
     let mails = scene.host.mails();
     assert_eq!(mails.len(), before + 1);
-    assert_eq!(mails[before].0, sent.to);
+    assert_eq!(Some(&mails[before].0), question.to.as_ref());
     scene.host.last_code()
 }
 
@@ -101,6 +101,46 @@ fn a_code_for_one_request_is_refused_for_another_and_used_up_by_that() {
     let code = Answer::new(asked(&scene, &Ask::of(&alice, Operation::SignIn, b"")));
     assert_eq!(scene.sign_in(&bob(), &code), Err("second_factor_wrong"));
     assert_eq!(scene.sign_in(&alice, &code), Ok(answered("email")));
+}
+
+#[test]
+fn while_an_owner_may_not_answer_no_mail_is_sent() {
+    let (alice, scene) = (alice(), scene());
+    let ask = Ask::of(&alice, Operation::SignIn, b"");
+    let _ = asked(&scene, &ask);
+    let wrong = Answer::new("aaaa-aaaa");
+    for _ in 0..5 {
+        assert_eq!(scene.sign_in(&alice, &wrong), Err("second_factor_wrong"));
+    }
+    scene.clock.advance(minutes(11));
+    for other in [ask, Ask::of(&alice, Operation::Host, b"rename")] {
+        let error = scene.demand(&other).unwrap_err();
+        let until = scene.tokens.now() + minutes(4);
+        assert!(matches!(error, StepUpError::Locked { until: Some(at), .. } if at == until));
+        assert_eq!(error.question().unwrap().to.as_deref(), Some("alice@acme.example"));
+    }
+    let again = block_on(scene.email.send_again(&scene.two_factor, &alice));
+    assert!(matches!(again, Err(FactorError::TooManyAttempts)));
+    assert_eq!(scene.host.mails().len(), 1);
+    // What was not sent was not used up: the next one is sent, and right.
+    scene.clock.advance(minutes(4));
+    let code = Answer::new(asked(&scene, &ask));
+    assert_eq!(scene.sign_in(&alice, &code), Ok(answered("email")));
+}
+
+#[test]
+fn a_question_tells_where_codes_go_whether_or_not_one_is_on_its_way() {
+    let (alice, scene) = (alice(), scene());
+    let ask = Ask::of(&alice, Operation::SignIn, b"");
+    let code = Answer::new(asked(&scene, &ask));
+    assert!(scene.demand(&ask.answered(&code)).is_ok());
+    let used = scene.demand(&ask.answered(&code)).unwrap_err();
+    let question = used.question().unwrap();
+    assert_eq!((question.to.as_deref(), &question.sent), (Some("alice@acme.example"), &None));
+    let required = scene.demand(&ask).unwrap_err();
+    let question = required.question().unwrap();
+    assert_eq!(question.to.as_deref(), Some("alice@acme.example"));
+    assert!(question.sent.unwrap().is_new);
 }
 
 #[test]

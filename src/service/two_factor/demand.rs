@@ -160,8 +160,7 @@ impl<S: Scope> TwoFactor<S> {
         let reserved = store.reserve_attempt(owner, ATTEMPTS, &self.limits(), now).await?;
         if let Reservation::Locked { until } = reserved {
             self.tell(EventKind::FactorLocked, &challenge, now);
-            let question = self.question(&asked, methods, method, now).await?;
-            return Err(StepUpError::Locked { question, until });
+            return Err(self.locked(&asked, methods, method, until, now).await);
         }
         match verifier.check(&asked, answer, now).await {
             Ok(()) => {}
@@ -218,7 +217,8 @@ impl<S: Scope> TwoFactor<S> {
         Ok(methods.first().copied())
     }
 
-    /// Asks for an answer, and has sent what it takes.
+    /// Asks for an answer, and has sent what it takes. An owner who may not answer now is sent
+    /// nothing: it would be refused, and be used up by that.
     async fn ask(
         &self,
         challenge: &Challenge,
@@ -229,13 +229,20 @@ impl<S: Scope> TwoFactor<S> {
         let asking = async {
             let wanted = methods.iter().find(|method| Some(**method) == wanted);
             let method = wanted.or_else(|| methods.first()).copied().unwrap_or_default();
-            let sent = match self.method(method)?.prepare(challenge, now).await {
+            let verifier = self.method(method)?;
+            let to = verifier.destination(challenge.owner()).await?;
+            if to.is_some()
+                && let Reservation::Locked { until } = self.lock(challenge.owner(), now).await?
+            {
+                return Ok(self.locked(challenge, methods, method, until, now).await);
+            }
+            let sent = match verifier.prepare(challenge, now).await {
                 Ok(sent) => Ok(sent),
                 Err(FactorError::TooManySent) => Err(()),
                 Err(error) => return Err(StepUpError::from(error)),
             };
             let named = self.named(challenge, now).await?;
-            let question = |sent| Question { method, methods, sent, challenge: named };
+            let question = |sent| Question { method, methods, to, sent, challenge: named };
             Ok(match sent {
                 Ok(sent) => StepUpError::Required(question(sent)),
                 Err(()) => StepUpError::TooManySent(question(None)),
@@ -258,6 +265,29 @@ impl<S: Scope> TwoFactor<S> {
             .map_or_else(StepUpError::from, StepUpError::Wrong)
     }
 
+    /// Refuses to compare anything, and says until when.
+    async fn locked(
+        &self,
+        challenge: &Challenge,
+        methods: Vec<&'static str>,
+        method: &'static str,
+        until: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> StepUpError {
+        self.question(challenge, methods, method, now)
+            .await
+            .map_or_else(StepUpError::from, |question| StepUpError::Locked { question, until })
+    }
+
+    /// Whether an owner's next answer would be compared.
+    pub(crate) async fn lock(
+        &self,
+        owner: &OwnerId,
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, FactorError> {
+        Ok(self.vault.store().peek_attempt(owner, ATTEMPTS, &self.limits(), now).await?)
+    }
+
     async fn question(
         &self,
         challenge: &Challenge,
@@ -265,9 +295,11 @@ impl<S: Scope> TwoFactor<S> {
         method: &'static str,
         now: DateTime<Utc>,
     ) -> Result<Question, FactorError> {
-        let sent = self.method(method)?.outstanding(challenge, now).await?;
+        let verifier = self.method(method)?;
+        let to = verifier.destination(challenge.owner()).await?;
+        let sent = verifier.outstanding(challenge, now).await?;
         let named = self.named(challenge, now).await?;
-        Ok(Question { method, methods, sent, challenge: named })
+        Ok(Question { method, methods, to, sent, challenge: named })
     }
 
     /// A challenge of its own for the next answer, where the policy wants it named.

@@ -15,6 +15,8 @@ pub struct Question {
     pub method: &'static str,
     /// All that are taken: the strongest of those that the owner has enrolled.
     pub methods: Vec<&'static str>,
+    /// Where codes of this method are sent to, whether one was or not.
+    pub to: Option<String>,
     /// What was sent for it.
     pub sent: Option<Sent>,
     /// What the answer must name, where the policy says so. It is public, and of no use but with

@@ -96,6 +96,17 @@ impl FactorStore for MemoryStore {
         Ok(attempts.reserve(limits, now))
     }
 
+    async fn peek_attempt(
+        &self,
+        owner: &OwnerId,
+        counter: &str,
+        limits: &[AttemptLimit],
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        let attempts = self.locked().factors.attempts.get(&key(owner, counter)).cloned();
+        Ok(attempts.unwrap_or_default().reserve(limits, now))
+    }
+
     async fn clear_attempts(&self, owner: &OwnerId, counter: &str) -> Result<(), StoreError> {
         self.locked().factors.attempts.remove(&key(owner, counter));
         Ok(())

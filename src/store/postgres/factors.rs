@@ -75,6 +75,22 @@ impl FactorStore for PostgresStore {
         self.change(async move { reserve(&to.shared.changes, &key, &limits, now).await }).await
     }
 
+    async fn peek_attempt(
+        &self,
+        owner: &OwnerId,
+        counter: &str,
+        limits: &[AttemptLimit],
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        let (to, key) = (self.clone(), Key::new(&self.realm, owner, counter));
+        let limits = limits.to_vec();
+        self.look_up(async move {
+            let (mut attempts, _) = made(&to.shared.points, &key).await?;
+            Ok(attempts.reserve(&limits, now))
+        })
+        .await
+    }
+
     async fn clear_attempts(&self, owner: &OwnerId, counter: &str) -> Result<(), StoreError> {
         let (to, key) = (self.clone(), Key::new(&self.realm, owner, counter));
         self.change(async move {
@@ -175,6 +191,20 @@ async fn set_factor(
     is_made(line, &ask).await
 }
 
+/// What was counted so far, and how it is written there; `None` where nothing is.
+async fn made(line: &Line, key: &Key) -> Result<(Attempts, Option<String>), Trouble> {
+    let ask = Ask::often(
+        "SELECT made FROM keyfob.attempts WHERE realm = $1 AND owner = $2 AND counter = $3",
+    );
+    let rows = line.read(&key.of(ask)).await?;
+    let made = rows.first().map(|row| Fields::of(row).text()).transpose()?.flatten();
+    let attempts = match made {
+        Some(made) => json::<Attempts>(Some(made), "made")?,
+        None => Attempts::default(),
+    };
+    Ok((attempts, made.map(String::from)))
+}
+
 /// Reads what was counted, decides, and writes it back if nobody else has: whoever fails to has
 /// seen another one's attempt counted, so the limit is nearer each time.
 async fn reserve(
@@ -184,15 +214,7 @@ async fn reserve(
     now: DateTime<Utc>,
 ) -> Result<Reservation, Trouble> {
     for _ in 0..TRIES {
-        let ask = Ask::often(
-            "SELECT made FROM keyfob.attempts WHERE realm = $1 AND owner = $2 AND counter = $3",
-        );
-        let rows = line.read(&key.of(ask)).await?;
-        let made = rows.first().map(|row| Fields::of(row).text()).transpose()?.flatten();
-        let mut attempts = match made {
-            Some(made) => json::<Attempts>(Some(made), "made")?,
-            None => Attempts::default(),
-        };
+        let (mut attempts, made) = made(line, key).await?;
         let reservation = attempts.reserve(limits, now);
         if reservation != Reservation::Granted {
             return Ok(reservation);
@@ -213,7 +235,7 @@ async fn reserve(
                      RETURNING 1::bigint",
                 ))
                 .with(attempts)
-                .with(String::from(made)),
+                .with(made),
         };
         if is_made(line, &ask).await? {
             return Ok(Reservation::Granted);

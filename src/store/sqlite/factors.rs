@@ -71,6 +71,18 @@ impl FactorStore for SqliteStore {
         self.write(move |writing| writing.reserve_attempt(&owner, &counter, &limits, now)).await
     }
 
+    async fn peek_attempt(
+        &self,
+        owner: &OwnerId,
+        counter: &str,
+        limits: &[AttemptLimit],
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        self.read(|connection, realm| {
+            Ok(attempts(connection, realm, owner, counter)?.reserve(limits, now))
+        })
+    }
+
     async fn clear_attempts(&self, owner: &OwnerId, counter: &str) -> Result<(), StoreError> {
         let (owner, counter) = (owner.clone(), counter.to_owned());
         self.write(move |writing| writing.clear_attempts(&owner, &counter)).await
@@ -106,6 +118,25 @@ fn kept(
     Ok((version, fields.bytes()?.map(<[u8]>::to_vec)))
 }
 
+/// What was counted so far.
+fn attempts(
+    connection: &Connection,
+    realm: &RealmId,
+    owner: &OwnerId,
+    counter: &str,
+) -> Result<Attempts, Trouble> {
+    let made: Option<String> = connection
+        .prepare_cached(
+            "SELECT made FROM attempts WHERE realm = ?1 AND owner = ?2 AND counter = ?3",
+        )?
+        .query_row(params![realm.as_str(), owner.as_str(), counter], |row| row.get(0))
+        .optional()?;
+    match made {
+        Some(made) => Ok(json::<Attempts>(Some(&made), "made")?),
+        None => Ok(Attempts::default()),
+    }
+}
+
 impl Writing<'_> {
     fn set_factor(
         &self,
@@ -135,23 +166,17 @@ impl Writing<'_> {
         limits: &[AttemptLimit],
         now: DateTime<Utc>,
     ) -> Result<Reservation, Trouble> {
-        let (realm, owner) = (self.realm.as_str(), owner.as_str());
-        let made: Option<String> = self
-            .connection
-            .prepare_cached(
-                "SELECT made FROM attempts WHERE realm = ?1 AND owner = ?2 AND counter = ?3",
-            )?
-            .query_row(params![realm, owner, counter], |row| row.get(0))
-            .optional()?;
-        let mut attempts = match made {
-            Some(made) => json::<Attempts>(Some(&made), "made")?,
-            None => Attempts::default(),
-        };
+        let mut attempts = attempts(self.connection, self.realm, owner, counter)?;
         let reservation = attempts.reserve(limits, now);
         if reservation == Reservation::Granted {
             self.connection
                 .prepare_cached("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![realm, owner, counter, written(&attempts)?])?;
+                .execute(params![
+                    self.realm.as_str(),
+                    owner.as_str(),
+                    counter,
+                    written(&attempts)?
+                ])?;
         }
         Ok(reservation)
     }

@@ -89,8 +89,8 @@ fn details(question: &Question) -> Members {
         .filter(|wanted| question.methods.iter().any(|method| on_wire(method) == *wanted))
         .collect();
     let mut details = Members::default().with("method", on_wire(question.method));
-    if let Some(sent) = &question.sent {
-        details = details.with("emailOrUsername", sent.to.clone());
+    if let Some(to) = &question.to {
+        details = details.with("emailOrUsername", to.clone());
     }
     let is_new = question.sent.as_ref().is_some_and(|sent| sent.is_new);
     details = details.with("codeGenerated", is_new);
@@ -123,8 +123,9 @@ mod tests {
 
     fn question(method: &'static str, methods: &[&'static str], sent: Option<bool>) -> Question {
         let at = DateTime::from_timestamp_millis(1_700_000_000_123).unwrap();
-        let sent = sent.map(|is_new| Sent::new("alice@acme.example".to_owned(), is_new, at));
-        Question { method, methods: methods.to_vec(), sent, challenge: None }
+        let to = (method == method::EMAIL).then(|| "alice@acme.example".to_owned());
+        let sent = sent.map(|is_new| Sent::new(is_new, at));
+        Question { method, methods: methods.to_vec(), to, sent, challenge: None }
     }
 
     #[test]
@@ -150,10 +151,11 @@ mod tests {
             shown(&locked(email(false))),
             r#"400 {"success":false,"error":"TOTP Maximun Failed Attempts Reached [totp-max-attempts]","errorType":"totp-max-attempts","details":{"method":"email","emailOrUsername":"alice@acme.example","codeGenerated":false,"codeExpires":"2023-11-14T22:13:20.123Z","availableMethods":["email"]}}"#
         );
-        assert_eq!(
-            shown(&StepUpError::TooManySent(question("email", &["email"], None)))[..4],
-            *"400 "
-        );
+        let none_left = r#""details":{"method":"email","emailOrUsername":"alice@acme.example","codeGenerated":false,"availableMethods":["email"]}}"#;
+        let gone = question("email", &["email"], None);
+        for error in [StepUpError::Wrong(gone.clone()), StepUpError::TooManySent(gone)] {
+            assert!(shown(&error).starts_with("400 ") && shown(&error).ends_with(none_left));
+        }
         let unavailable = StepUpError::Unavailable("down".into());
         assert!(shown(&unavailable).starts_with("503 ") && !shown(&unavailable).contains("down"));
     }

@@ -282,6 +282,9 @@ cases! {
     "FactorStore::reserve_attempt", s => {
         s.factors.store.reserve_attempt(&bob(), CODES, LIMITS, sample::after(9)).await
     };
+    "FactorStore::peek_attempt", s => {
+        s.factors.store.peek_attempt(&alice(), CODES, LIMITS, sample::after(9)).await
+    };
     "FactorStore::clear_attempts", s => s.factors.store.clear_attempts(&alice(), MAILS).await;
     "FactorStore::raise_mark", s => s.factors.store.raise_mark(&alice(), MARK, u64::MAX).await;
     "FactorStore::raise_mark", s => s.factors.store.raise_mark(&bob(), MARK, u64::MAX).await;

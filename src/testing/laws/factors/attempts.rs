@@ -106,6 +106,18 @@ pub(super) fn a_locked_attempt_counts_for_nothing(harness: &FactorHarness<'_>) {
     assert_eq!(store.reserve(&owner, "c", &limits, after(20)), FOR_GOOD);
 }
 
+pub(super) fn peeking_tells_what_reserving_would_and_counts_nothing(harness: &FactorHarness<'_>) {
+    let (store, owner) = (harness.store(), sample::owner(1));
+    let limits = [within(2, 10), in_all(5)];
+    for seconds in [0, 1, 2, 9, 10, 11, 12, 20, 21, 99] {
+        let at = after(seconds);
+        let told = [(); 4].map(|()| store.peek(&owner, "c", &limits, at));
+        let answer = store.reserve(&owner, "c", &limits, at);
+        assert_eq!(told, [answer; 4], "after {seconds} seconds");
+        assert_eq!(store.peek(&owner, "another", &limits, at), Reservation::Granted);
+    }
+}
+
 pub(super) fn a_clock_that_goes_back_grants_nothing_more(harness: &FactorHarness<'_>) {
     let (store, owner) = (harness.store(), sample::owner(1));
     let at = |seconds| store.reserve(&owner, "c", &[within(3, 10)], after(seconds));

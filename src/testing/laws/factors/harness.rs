@@ -110,6 +110,18 @@ impl Factors<'_> {
         self.wait(reserve).expect("reserve_attempt has an answer")
     }
 
+    #[track_caller]
+    pub(super) fn peek(
+        &self,
+        owner: &OwnerId,
+        counter: &str,
+        limits: &[AttemptLimit],
+        now: DateTime<Utc>,
+    ) -> Reservation {
+        let peek = self.store.peek_attempt(owner, counter, limits, now);
+        self.wait(peek).expect("peek_attempt has an answer")
+    }
+
     /// The answer to a reservation whose future is polled once and dropped, if it had one by then.
     #[track_caller]
     pub(super) fn begin_to_reserve(

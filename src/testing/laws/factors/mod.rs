@@ -41,6 +41,7 @@ macro_rules! __with_factor_laws {
                 a_window_slides
                 a_locked_attempt_is_told_until_when
                 a_locked_attempt_counts_for_nothing
+                peeking_tells_what_reserving_would_and_counts_nothing
                 a_clock_that_goes_back_grants_nothing_more
                 a_window_may_have_no_end
                 a_window_holds_two_hundred
