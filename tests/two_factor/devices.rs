@@ -6,7 +6,7 @@ use keyfob::core::factor_policy::FactorPolicy;
 use keyfob::ports::two_factor::Answer;
 use keyfob::service::two_factor::Ask;
 use keyfob::testing::block_on;
-use keyfob::{By, Operation};
+use keyfob::{Access, By, Operation, Rotation};
 
 use crate::scene::{HOST, Scene, alice, answered};
 
@@ -43,6 +43,22 @@ fn an_answer_is_remembered_of_its_token_and_device_for_half_an_hour() {
     scene.clock.advance(TimeDelta::seconds(1799));
     assert_eq!(scene.demand(&ask).unwrap(), Grounds::Remembered);
     scene.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(scene.demand(&ask).unwrap_err().code(), "second_factor_required");
+}
+
+#[test]
+fn an_answer_is_not_remembered_of_a_secret_that_replaced_another_one() {
+    let (alice, scene) = (alice(), scene());
+    let session = scene.session(&alice);
+    let ask = Ask::by(&session, Operation::Host, b"").from_device(LAPTOP);
+    assert!(scene.demand(&ask.answered(&scene.code(0))).is_ok());
+    assert_eq!(scene.demand(&ask).unwrap(), Grounds::Remembered);
+    let rotated = scene.tokens.rotate(session.id(), Rotation::at_once(), HOST);
+    let (secret, _) = block_on(rotated).unwrap();
+    let access = Access::any();
+    let verified = block_on(scene.tokens.authenticate(secret.expose_secret(), &access)).unwrap();
+    assert_eq!(verified.id(), session.id());
+    let ask = Ask::by(&verified, Operation::Host, b"").from_device(LAPTOP);
     assert_eq!(scene.demand(&ask).unwrap_err().code(), "second_factor_required");
 }
 

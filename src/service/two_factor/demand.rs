@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+use super::devices::Device;
 use super::error::{Question, StepUpError};
 use super::{ATTEMPTS, TwoFactor};
 use crate::core::error::Refusal;
@@ -132,7 +133,8 @@ impl<S: Scope> TwoFactor<S> {
             Due::Nothing => return proof(Grounds::NothingEnrolled),
             Due::Refused => return Err(StepUpError::NothingEnrolled),
         };
-        let device = ask.device.and_then(|device| Some((challenge.presenter()?, device)));
+        let device =
+            ask.device.and_then(|device| Some(Device { token: presented?, seen_as: device }));
         let time = policy.remembers(ask.operation);
         if let (Some(device), Some(_)) = (device, time)
             && self.is_remembered(challenge.owner(), device, &methods, &enrolments, now).await?

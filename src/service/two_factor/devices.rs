@@ -6,15 +6,37 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Enrolments, TRIES, TwoFactor, contended};
 use crate::core::digest::Digest;
-use crate::core::id::{OwnerId, TokenId};
+use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
 use crate::core::verify::micros;
 use crate::ports::two_factor::FactorError;
+use crate::service::verified::Verified;
+
+/// A token with the secret that was presented, and from where.
+#[derive(Clone, Copy)]
+pub(super) struct Device<'a> {
+    pub(super) token: &'a Verified,
+    /// As the host tells devices apart.
+    pub(super) seen_as: &'a [u8],
+}
+
+impl Device<'_> {
+    /// A secret that replaced another one begins anew: whoever holds it now may not be who answered.
+    fn digest(self) -> [u8; 32] {
+        // An id and a generation have one length, so no two devices are the same bytes.
+        Sha256::new_with_prefix(b"keyfobD2")
+            .chain_update(self.token.id().as_bytes())
+            .chain_update(self.token.generation().to_be_bytes())
+            .chain_update(self.seen_as)
+            .finalize()
+            .into()
+    }
+}
 
 /// One device, in its owner's record.
 #[derive(Serialize, Deserialize)]
-struct Device {
-    /// Of the token and what the host says of the device.
+struct Remembered {
+    /// Of the token, its secret and what the host says of the device.
     digest: [u8; 32],
     /// What the owner had enrolled: once any of it is changed, the device is as any other.
     mark: [u8; 32],
@@ -24,7 +46,7 @@ struct Device {
     until: i64,
 }
 
-impl Device {
+impl Remembered {
     fn is(&self, digest: [u8; 32], mark: [u8; 32], now: DateTime<Utc>) -> bool {
         let same = |a, b| Digest::from_bytes(a).matches(Digest::from_bytes(b));
         self.until > micros(now) && same(self.digest, digest) && same(self.mark, mark)
@@ -37,13 +59,13 @@ impl<S: Scope> TwoFactor<S> {
     pub(super) async fn is_remembered(
         &self,
         owner: &OwnerId,
-        device: (TokenId, &[u8]),
+        device: Device<'_>,
         methods: &[&'static str],
         enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> Result<bool, FactorError> {
-        let kept = self.vault.load_if_readable::<Vec<Device>>(owner, RECORD).await?;
-        let digest = digest(device);
+        let kept = self.vault.load_if_readable::<Vec<Remembered>>(owner, RECORD).await?;
+        let digest = device.digest();
         let devices = kept.value.unwrap_or_default();
         Ok(devices.iter().any(|device| {
             methods.contains(&device.method.as_str()) && device.is(digest, enrolments.mark, now)
@@ -53,17 +75,17 @@ impl<S: Scope> TwoFactor<S> {
     pub(super) async fn remember(
         &self,
         owner: &OwnerId,
-        device: (TokenId, &[u8]),
+        device: Device<'_>,
         (method, time): (&'static str, TimeDelta),
         enrolments: &Enrolments,
         now: DateTime<Utc>,
     ) -> Result<(), FactorError> {
-        let digest = digest(device);
+        let digest = device.digest();
         let until = micros(now.checked_add_signed(time).unwrap_or(now));
         for _ in 0..TRIES {
-            let kept = self.vault.load_if_readable::<Vec<Device>>(owner, RECORD).await?;
+            let kept = self.vault.load_if_readable::<Vec<Remembered>>(owner, RECORD).await?;
             let mut devices = kept.value.unwrap_or_default();
-            let counts = |device: &Device| {
+            let counts = |device: &Remembered| {
                 device.until > micros(now)
                     && device.mark == enrolments.mark
                     && device.digest != digest
@@ -74,7 +96,7 @@ impl<S: Scope> TwoFactor<S> {
             devices.drain(..excess.min(devices.len()));
             if self.policy.most_devices > 0 {
                 let (mark, method) = (enrolments.mark, method.to_owned());
-                devices.push(Device { digest, mark, method, until });
+                devices.push(Remembered { digest, mark, method, until });
             }
             if self.vault.save(owner, RECORD, kept.version, &devices).await? {
                 return Ok(());
@@ -82,15 +104,6 @@ impl<S: Scope> TwoFactor<S> {
         }
         Err(contended())
     }
-}
-
-fn digest((token, device): (TokenId, &[u8])) -> [u8; 32] {
-    // A token's id has one length, so no two pairs are the same bytes.
-    Sha256::new_with_prefix(b"keyfobD1")
-        .chain_update(token.as_bytes())
-        .chain_update(device)
-        .finalize()
-        .into()
 }
 
 pub(super) const RECORD: &str = "devices";
