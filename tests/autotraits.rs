@@ -6,6 +6,7 @@ mod rustdoc;
 
 use std::sync::Arc;
 
+use keyfob::http::Limiter;
 use keyfob::ports::audit::AuditSink;
 use keyfob::ports::clock::Clock;
 use keyfob::ports::directory::Directory;
@@ -78,6 +79,7 @@ fn every_port_can_be_an_object() {
     boxed::<dyn Directory>();
     boxed::<dyn Entropy>();
     boxed::<dyn FactorStore>();
+    boxed::<dyn Limiter>();
     boxed::<dyn Mailer>();
     boxed::<dyn Passwords>();
     boxed::<dyn SeedSealer>();

@@ -705,6 +705,11 @@ fn a_start_that_fails_says_why_in_one_line_and_leaves_nothing() {
             accounts("14.json", r#"{"settings": {"zitadel": {"default_limit": 2000}}}"#).into(),
             "default_limit",
         ),
+        (
+            accounts("17.json", r#"{"settings": {"rocketchat": {"max_email_attempts": 6}}}"#)
+                .into(),
+            "settings.rocketchat.max_email_attempts: 6 is not within 1 to 5",
+        ),
         (accounts("15.json", r#"{"accounts": [{"id": "a", "number": 1}]}"#).into(), "username"),
         (
             accounts(

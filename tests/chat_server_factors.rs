@@ -166,7 +166,7 @@ fn a_request_that_is_nobodys_or_not_well_formed_is_refused_before_anything_is_as
     for (body, error) in [
         ("", "must have required property 'userId'"),
         ("no json", "must have required property 'userId'"),
-        ("[]", "must have required property 'userId'"),
+        ("[]", "must be object"),
         (r#"{"userId":{"$ne":null},"data":{}}"#, "must be string"),
         (r#"{"userId":"x"}"#, "must have required property 'data'"),
         (r#"{"userId":"x","data":"x"}"#, "must be object"),

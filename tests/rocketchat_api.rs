@@ -1,21 +1,23 @@
 //! Rocket.Chat's token routes, in both lines of its dialect: exact bodies, in the product's order.
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test fails where it panics, in its helpers too"
 )]
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use chrono::TimeDelta;
-use http::{Method, Request};
+use chrono::{DateTime, TimeDelta};
+use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
 use keyfob::core::factor_policy::{FactorPolicy, method};
-use keyfob::http::{BearerLayer, ClientAddress, guard};
+use keyfob::http::{Allowance, BearerLayer, ClientAddress, Limiter, guard};
+use keyfob::ports::clock::Clock as _;
 use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
 use keyfob::ports::passwords::Passwords;
 use keyfob::ports::store::BoxError;
@@ -41,10 +43,36 @@ struct Server {
     router: Router,
     tokens: Tokens<ReadWrite>,
     clock: ManualClock,
+    limiter: Arc<Counting>,
+}
+
+/// Counts down, whoever asks for whatever.
+#[derive(Debug)]
+struct Counting {
+    left: Mutex<u32>,
+    clock: ManualClock,
+}
+
+impl Limiter for Counting {
+    fn take(&self, route: &str, address: Option<IpAddr>, account: Option<&OwnerId>) -> Allowance {
+        assert!(route.contains(" /api/v1/users.") && account.is_some(), "{route}");
+        assert_eq!(address, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        let mut left = self.left.lock().unwrap();
+        let is_admitted = *left > 0;
+        *left = left.saturating_sub(1);
+        let now = DateTime::from_timestamp_micros(self.clock.now_micros()).unwrap();
+        let resets_at = now + TimeDelta::milliseconds(41_500);
+        Allowance { is_admitted, limit: 10, remaining: *left, resets_at }
+    }
 }
 
 impl Server {
     fn new(profile: Profile) -> Self {
+        Self::limited(profile, 0)
+    }
+
+    /// With so many requests to each route; none stands for no limiter at all.
+    fn limited(profile: Profile, most: u32) -> Self {
         let (store, clock) = (MemoryStore::default(), ManualClock::new(sample::start()));
         let keyring = Keyring::new(Key::new(KeyId::new("k1").unwrap(), &[7; 32]).unwrap());
         let sealer = AeadSealer::new(&keyring, SeededRandomness::new(1)).unwrap();
@@ -66,9 +94,14 @@ impl Server {
         let layer = BearerLayer::new(tokens.clone());
         let (reading, managing) = (ReadWrite::Read, ReadWrite::Write);
         let face = RocketChat::new(layer, Arc::new(Accounts), two_factor, reading, managing);
-        let face = Arc::new(face.profile(profile));
+        let mut face = face.profile(profile);
+        let limiter = Arc::new(Counting { left: Mutex::new(most), clock: clock.clone() });
+        if most > 0 {
+            face = face.limited_by(limiter.clone());
+        }
+        let face = Arc::new(face);
         let router = guard(&face.declared(), face.router());
-        Self { router, tokens, clock }
+        Self { router, tokens, clock, limiter }
     }
 
     /// A session of this account.
@@ -81,14 +114,20 @@ impl Server {
     }
 
     fn send(&self, request: Request<Body>) -> (u16, String) {
+        let (status, _, body) = self.send_for_headers(request);
+        (status, body)
+    }
+
+    fn send_for_headers(&self, request: Request<Body>) -> (u16, HeaderMap, String) {
         let response = block_on(self.router.clone().oneshot(request)).unwrap();
         let status = response.status().as_u16();
         if status != 405 {
             assert_eq!(response.headers()["content-type"], "application/json");
             assert_eq!(response.headers()["cache-control"], "no-store");
         }
+        let headers = response.headers().clone();
         let body = block_on(response.into_body().collect()).unwrap().to_bytes();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        (status, headers, String::from_utf8(body.to_vec()).unwrap())
     }
 }
 
@@ -106,17 +145,22 @@ impl Caller<'_> {
     }
 
     fn call(&self, route: &str, body: &str) -> (u16, String) {
+        self.server.send(self.request(route, "application/json", body))
+    }
+
+    fn request(&self, route: &str, kind: &str, body: &str) -> Request<Body> {
         let method = if route == LIST { Method::GET } else { Method::POST };
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1/{route}"))
             .header("x-auth-token", &self.token)
             .header("x-user-id", &self.owner)
+            .header("content-type", kind)
             .extension(ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         if let Some(code) = self.code {
             request = request.header("X-2FA-Code", code).header("X-2FA-Method", "password");
         }
-        self.server.send(request.body(Body::from(body.to_owned())).unwrap())
+        request.body(Body::from(body.to_owned())).unwrap()
     }
 
     /// A call that succeeds.
@@ -267,6 +311,222 @@ fn errors_are_those_of_the_product() {
             assert_eq!(alice.call(route, &long).0, 400, "{route}");
         }
     }
+}
+
+#[test]
+fn the_current_line_coerces_parameters_as_its_validator_does_and_says_so_before_anything_else() {
+    let server = Server::new(Profile::Eight);
+    // Nothing was answered: what is not well-formed is refused first.
+    let unproved = server.session("alice", Grant::Full);
+    for (body, error) in [
+        ("", "must have required property 'tokenName'"),
+        ("no json", "must have required property 'tokenName'"),
+        ("[]", "must be object"),
+        (r#"{"tokenName":["a"]}"#, "must be string"),
+        (r#"{"tokenName":{"$ne":null}}"#, "must be string"),
+        (r#"{"tokenName":"x","loginToken":"y"}"#, "must NOT have additional properties"),
+    ] {
+        let expected =
+            format!(r#"{{"success":false,"error":"{error}","errorType":"invalid-params"}}"#);
+        for route in [GENERATE, REGENERATE, REMOVE] {
+            assert_eq!(unproved.call(route, body), (400, expected.clone()), "{route} {body}");
+        }
+    }
+    let bypass = |value: &str| format!(r#"{{"tokenName":"x{value}","bypassTwoFactor":{value}}}"#);
+    for value in ["2", "[]"] {
+        let (status, answer) = unproved.call(GENERATE, &bypass(value));
+        assert!(status == 400 && answer.contains("must be boolean"), "{value}: {answer}");
+    }
+    let yes = unproved.call(GENERATE, r#"{"tokenName":"x","bypassTwoFactor":"yes"}"#);
+    assert!(yes.1.contains("must be boolean"));
+    for route in [REGENERATE, REMOVE] {
+        let (_, answer) = unproved.call(route, r#"{"tokenName":"x","bypassTwoFactor":true}"#);
+        assert!(answer.contains("must NOT have additional properties"), "{answer}");
+    }
+    let alice = unproved.answering();
+    for value in ["true", "1", "false", "0", "null"] {
+        alice.done(GENERATE, &serde_json::from_str(&bypass(value)).unwrap());
+    }
+    alice.done(GENERATE, &json!({"tokenName": "text", "bypassTwoFactor": "true"}));
+    alice.done(GENERATE, &json!({"tokenName": 5}));
+    alice.done(GENERATE, &json!({"tokenName": null}));
+    let tokens = alice.done(LIST, &json!({}))["tokens"].clone();
+    let all = tokens.as_array().unwrap();
+    let bypassing = |token: &&Value| token["bypassTwoFactor"] == true;
+    let bypassing: Vec<_> = all.iter().filter(bypassing).map(|token| &token["name"]).collect();
+    assert_eq!(bypassing, ["xtrue", "x1", "text"]);
+    assert_eq!((all[6]["name"].as_str(), all.len()), (Some("5"), 8));
+}
+
+#[test]
+fn the_older_line_misses_a_name_after_the_second_factor_and_before_the_permission() {
+    let server = Server::new(Profile::Legacy);
+    let missing = r#"{"success":false,"error":"The 'tokenName' param is required"}"#;
+    for route in [GENERATE, REGENERATE, REMOVE] {
+        let bot = server.session("bot", Grant::Full);
+        for body in ["{}", r#"{"tokenName":""}"#, r#"{"tokenName":{"$ne":null}}"#] {
+            assert!(bot.call(route, body).1.contains("totp-required"), "{route} {body}");
+            let other = server.session("bot", Grant::Full).answering();
+            assert_eq!(other.call(route, body), (400, missing.to_owned()), "{route} {body}");
+        }
+        let (_, answer) = bot.answering().call(route, r#"{"tokenName":"x","loginToken":"y"}"#);
+        assert!(answer.contains("not-authorized"), "{route}: {answer}");
+    }
+}
+
+#[test]
+fn forms_are_read_as_json_is_and_several_parts_are_nothing() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    for profile in [Profile::Eight, Profile::Legacy] {
+        let server = Server::new(profile);
+        let alice = server.session("alice", Grant::Full).answering();
+        let post = |route, body: &str| server.send(alice.request(route, FORM, body));
+        assert_eq!(post(GENERATE, "tokenName=my+robot%21").0, 200);
+        assert_eq!(alice.names(), ["my robot!"]);
+        assert_eq!(post(REGENERATE, "tokenName=my+robot%21").0, 200);
+        assert_eq!(post(REMOVE, "tokenName=my%20robot!").0, 200);
+        assert!(alice.names().is_empty());
+        let parts = "multipart/form-data; boundary=x";
+        let (status, answer) = server.send(alice.request(GENERATE, parts, r#"{"tokenName":"x"}"#));
+        assert!(status == 400 && answer.contains("tokenName"), "{answer}");
+    }
+    let server = Server::new(Profile::Eight);
+    let alice = server.session("alice", Grant::Full).answering();
+    for (flag, expected) in [("true", true), ("false", false)] {
+        let body = format!("tokenName={flag}&bypassTwoFactor={flag}");
+        assert_eq!(server.send(alice.request(GENERATE, FORM, &body)).0, 200);
+        let tokens = alice.done(LIST, &json!({}))["tokens"].clone();
+        assert_eq!(tokens.as_array().unwrap().last().unwrap()["bypassTwoFactor"], expected);
+    }
+}
+
+#[test]
+fn an_account_that_was_just_made_is_asked_all_the_same() {
+    // Everybody was made at this very moment, and has nothing but a password. Whoever has stolen
+    // a session of theirs must not turn it into a token.
+    for profile in [Profile::Eight, Profile::Legacy] {
+        let server = Server::new(profile);
+        assert_eq!(server.tokens.now(), sample::start());
+        let alice = server.session("alice", Grant::Full);
+        let (status, answer) = alice.call(GENERATE, r#"{"tokenName":"x"}"#);
+        assert!(status == 400 && answer.contains(r#""errorType":"totp-required""#), "{answer}");
+        alice.answering().generate("x");
+    }
+}
+
+#[test]
+fn a_token_that_was_made_anew_must_answer_anew() {
+    let server = Server::new(Profile::Eight);
+    let alice = server.session("alice", Grant::Full).answering();
+    let first = alice.generate("robot");
+    let by = |text: &str| Caller { token: text.to_owned(), code: None, ..alice.clone() };
+    by(&first).answering().generate("another");
+    by(&first).generate("and another");
+    let second = alice.done(REGENERATE, &json!({"tokenName": "robot"}));
+    let robot = by(second["token"].as_str().unwrap());
+    let (status, answer) = robot.call(GENERATE, r#"{"tokenName":"more"}"#);
+    assert!(status == 400 && answer.contains("totp-required"), "{answer}");
+    robot.answering().generate("more");
+}
+
+#[test]
+fn an_answer_is_remembered_of_a_token_and_the_address_that_it_came_from() {
+    let server = Server::new(Profile::Eight);
+    let alice = server.session("alice", Grant::Full);
+    alice.answering().generate("x");
+    alice.generate("y");
+    // Whatever it calls itself: a client is its address here, as it is there.
+    let from = |address: [u8; 4], client: &str| {
+        let body = json!({"tokenName": client}).to_string();
+        let mut request = alice.request(GENERATE, "application/json", &body);
+        request.extensions_mut().insert(ClientAddress(address.into()));
+        request.headers_mut().insert("user-agent", client.parse().unwrap());
+        server.send(request)
+    };
+    assert_eq!(from([127, 0, 0, 1], "another browser").0, 200);
+    let (status, answer) = from([192, 0, 2, 7], "the same");
+    assert!(status == 400 && answer.contains("totp-required"), "{answer}");
+    server.clock.advance(TimeDelta::seconds(1799));
+    assert_eq!(from([127, 0, 0, 1], "nearly").0, 200);
+    server.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(from([127, 0, 0, 1], "too late").0, 400);
+}
+
+#[test]
+fn what_a_token_is_called_is_no_name_for_another_one() {
+    let server = Server::new(Profile::Eight);
+    let alice = server.session("alice", Grant::Full).answering();
+    for _ in 0..2 {
+        let request = IssueRequest::new(OwnerId::new("alice").unwrap(), Grant::Full);
+        let request = request.named(TokenName::new("x".repeat(255)).unwrap());
+        let _ = block_on(server.tokens.issue(request, By::Host(&Actor::host()))).unwrap();
+    }
+    let request = IssueRequest::new(OwnerId::new("alice").unwrap(), Grant::Full);
+    let _ = block_on(server.tokens.issue(request, By::Host(&Actor::host()))).unwrap();
+    let names = alice.names();
+    let taken = alice.call(GENERATE, &json!({"tokenName": names[2]}).to_string());
+    assert!(taken.0 == 400 && taken.1.contains("error-token-already-exists"), "{}", taken.1);
+    // Longer than any name, and found all the same.
+    assert_eq!(names[0].len(), 264);
+    alice.done(REMOVE, &json!({"tokenName": names[0]}));
+    assert_eq!(alice.names(), ["x".repeat(255), names[2].clone()]);
+}
+
+#[test]
+fn a_limit_of_requests_stands_where_the_product_has_it_and_every_answer_tells_what_is_left() {
+    let slow = r#"{"success":false,"error":"Error, too many requests. Please slow down. You must wait 42 seconds before trying this endpoint again. [error-too-many-requests]"}"#;
+    let body = r#"{"tokenName":"x"}"#;
+    for profile in [Profile::Eight, Profile::Legacy] {
+        let server = Server::limited(profile, 4);
+        let alice = server.session("alice", Grant::Full);
+        let told = |caller: &Caller<'_>, route: &str, body: &str| {
+            let request = caller.request(route, "application/json", body);
+            let (status, headers, body) = server.send_for_headers(request);
+            let of = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            let reset = of("x-ratelimit-reset").inspect(|reset| {
+                let millis = server.tokens.now().timestamp_millis() + 41_500;
+                assert_eq!(reset.parse(), Ok(millis));
+                assert_eq!(of("x-ratelimit-limit").as_deref(), Some("10"));
+            });
+            let left = of("x-ratelimit-remaining").map(|left| left.parse::<u32>().unwrap());
+            assert_eq!(left.is_some(), reset.is_some());
+            (status, body, left)
+        };
+        // Nobody's requests are not counted; in 8.x neither are those that are not well-formed.
+        let nobody = Caller { token: "x".to_owned(), ..alice.clone() };
+        assert_eq!(told(&nobody, GENERATE, body).2, None);
+        let missing = told(&alice, GENERATE, "{}");
+        let bot = server.session("bot", Grant::Full);
+        let forbidden = told(&bot, LIST, "");
+        match profile {
+            Profile::Eight => {
+                assert_eq!((missing.2, forbidden.0, forbidden.2), (None, 403, None));
+                *server.limiter.left.lock().unwrap() = 2;
+            }
+            Profile::Legacy => {
+                assert_eq!((missing.2, forbidden.0, forbidden.2), (Some(3), 400, Some(2)));
+            }
+        }
+        // Failures and successes tell what is left, and then it comes before the second factor.
+        let due = told(&alice, GENERATE, body);
+        assert!(due.1.contains("totp-required") && due.2 == Some(1), "{due:?}");
+        assert_eq!(
+            told(&alice, LIST, ""),
+            (200, r#"{"tokens":[],"success":true}"#.into(), Some(0))
+        );
+        for caller in [&alice, &alice.answering()] {
+            for route in [GENERATE, REGENERATE, LIST, REMOVE] {
+                assert_eq!(told(caller, route, body), (429, slow.to_owned(), Some(0)), "{route}");
+            }
+        }
+        *server.limiter.left.lock().unwrap() = 9;
+        assert!(alice.names().is_empty());
+    }
+    // Without a limiter nothing is said.
+    let server = Server::new(Profile::Eight);
+    let request = server.session("alice", Grant::Full).request(LIST, "", "");
+    let (_, headers, _) = server.send_for_headers(request);
+    assert!(headers.keys().all(|name| !name.as_str().contains("ratelimit")));
 }
 
 #[test]

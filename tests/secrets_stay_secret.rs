@@ -42,8 +42,8 @@ use keyfob::core::scope::{ChatAction, ChatPlace, NoScopes};
 use keyfob::core::token::{Ended, Previous, Usage, Validity};
 use keyfob::core::verify::{Facts, verify};
 use keyfob::http::{
-    Answers, Authenticated, BearerLayer, ClientAddress, Credentials, Declared, Denial, Need,
-    Presented, Problem, Routes, unguarded_routes,
+    Allowance, Answers, Authenticated, BearerLayer, ClientAddress, Credentials, Declared, Denial,
+    Need, Presented, Problem, Routes, unguarded_routes,
 };
 use keyfob::import;
 use keyfob::os::{SystemClock, SystemEntropy, TokioTimer};
@@ -75,7 +75,7 @@ use keyfob::two_factor::{
 };
 use keyfob::wire::mattermost;
 use keyfob::wire::native::{Native, Needs};
-use keyfob::wire::rocketchat::{Failure, Profile, RocketChat};
+use keyfob::wire::rocketchat::{self, Failure, Members, Profile, RocketChat};
 use keyfob::{
     Access, Actor, Builder, By, Challenge, ChatScope, Event, EventKind, Expiry, Format, Grant,
     IdempotencyKey, IssueError, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime,
@@ -353,6 +353,9 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     headers.insert("x-auth-token", text.parse().unwrap());
     headers.insert("x-user-id", owner.as_str().parse().unwrap());
     let caller = block_on(rocketchat.caller(&headers, None, &ReadWrite::Read)).unwrap();
+    let sent = serde_json::json!({"resume": text}).to_string();
+    let resets_at = sample::start();
+    let allowance = Allowance { is_admitted: true, limit: 10, remaining: 9, resets_at };
 
     let rows = || import::mattermost::read(&export());
     let foreign = rows().remove(0).token.unwrap();
@@ -473,6 +476,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "http::layer::BearerFuture" Debug => [served];
         "http::layer::BearerLayer" Debug => [&layer];
         "http::layer::BearerService" Debug => [service];
+        "http::limit::Allowance" Debug => [allowance];
         "http::credentials::ClientAddress" Debug => [ClientAddress([192, 0, 2, 7].into())];
         "http::credentials::Credentials" Debug => [Credentials::Token(verified)];
         "http::evidence::Evidence" Debug => [layer.evidence(verified)];
@@ -593,8 +597,10 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "wire::native::Needs" Debug => [&needs];
         "wire::rocketchat::Profile" Debug => [Profile::Legacy];
         "wire::rocketchat::RocketChat" Debug => [rocketchat];
+        "wire::rocketchat::body::Body" Debug => [rocketchat::Body::read(&headers, sent.as_bytes())];
         "wire::rocketchat::caller::Caller" Debug => [caller];
         "wire::rocketchat::failure::Failure" Debug => [Failure::unauthorized()];
+        "wire::rocketchat::failure::Members" Debug => [Members::default().with("token", text)];
     }
 }
 

@@ -1,30 +1,32 @@
 //! What this host adds to Rocket.Chat's face: signing in and out, accounts, and a message.
 
+mod users;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Extension, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::Response;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use keyfob::core::factor_policy::method;
 use keyfob::core::owner::OwnerStanding;
 use keyfob::http::{ClientAddress, Declared, Need};
 use keyfob::ports::directory::{Account, AccountKind, Directory as _};
-use keyfob::ports::two_factor::FactorError;
 use keyfob::service::error::ChangeFailure;
-use keyfob::wire::rocketchat::{Caller, Failure, success};
-use keyfob::{Access, Actor, By, Note, Operation, OwnerId, ReadWrite};
-use serde_json::{Map, Value, json};
+use keyfob::wire::rocketchat::{Body, Caller, Failure, Members, answer, success};
+use keyfob::{Access, By, ReadWrite};
+use serde_json::{Value, json};
 
 use crate::Host;
 use crate::accounts::Entry;
 use crate::messages::TOWN_SQUARE;
 use crate::passwords::PasswordText;
 use crate::session::{NotSignedIn, first_factor, session};
-use crate::settings::OnDeactivation;
 
 type Answered = Result<Response, Failure>;
 type Asked = (State<Arc<Host>>, Extension<ClientAddress>, HeaderMap, Bytes);
@@ -37,9 +39,12 @@ pub(crate) fn router(host: &Arc<Host>) -> Router {
         .route("/api/v1/logout", get(logout).post(logout))
         .route("/api/v1/me", get(me))
         .route("/api/v1/chat.postMessage", post(post_message))
-        .route("/api/v1/users.2fa.sendEmailCode", post(send_email_code))
-        .route("/api/v1/users.setActiveStatus", post(set_active_status))
-        .route("/api/v1/users.update", post(update))
+        .route("/api/v1/users.2fa.sendEmailCode", post(users::send_email_code))
+        .route("/api/v1/users.logout", post(users::logout))
+        .route("/api/v1/users.logoutOtherClients", post(users::logout_other_clients))
+        .route("/api/v1/users.removeOtherTokens", post(users::remove_other_tokens))
+        .route("/api/v1/users.setActiveStatus", post(users::set_active_status))
+        .route("/api/v1/users.update", post(users::update))
         .with_state(Arc::clone(host))
         .merge(host.rocketchat.router())
 }
@@ -53,6 +58,9 @@ pub(crate) fn declared(host: &Host) -> Vec<Declared<ReadWrite>> {
         (Method::GET, "/api/v1/me"),
         (Method::POST, "/api/v1/chat.postMessage"),
         (Method::POST, "/api/v1/users.2fa.sendEmailCode"),
+        (Method::POST, "/api/v1/users.logout"),
+        (Method::POST, "/api/v1/users.logoutOtherClients"),
+        (Method::POST, "/api/v1/users.removeOtherTokens"),
         (Method::POST, "/api/v1/users.setActiveStatus"),
         (Method::POST, "/api/v1/users.update"),
     ];
@@ -60,8 +68,31 @@ pub(crate) fn declared(host: &Host) -> Vec<Declared<ReadWrite>> {
     own.chain(host.rocketchat.declared()).collect()
 }
 
+/// What this host answers on every face (nothing is there, that is not what can be done there, it
+/// took too long) is said in this one's envelope below its own path.
+pub(crate) async fn in_envelope(request: Request, next: Next) -> Response {
+    let is_here = request.uri().path().starts_with("/api/v1/");
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let is_told =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !is_here || status.is_success() || is_told {
+        return response;
+    }
+    let failure = if status == StatusCode::SERVICE_UNAVAILABLE {
+        Failure::unavailable()
+    } else {
+        Failure::new(status, status.canonical_reason().unwrap_or("unknown"))
+    };
+    let mut told = failure.into_response();
+    if let Some(allowed) = response.headers_mut().remove(ALLOW) {
+        told.headers_mut().insert(ALLOW, allowed);
+    }
+    told
+}
+
 async fn info() -> Response {
-    success([("version", VERSION.into())])
+    success(Members::default().with("version", VERSION))
 }
 
 async fn login(
@@ -70,8 +101,8 @@ async fn login(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answered {
-    let body = fields(&headers, &body);
-    let field = |name: &str| body.get(name).and_then(Value::as_str);
+    let body = Body::read(&headers, &body);
+    let field = |name: &str| body.member(name).and_then(Value::as_str);
     if let Some(text) = field("resume") {
         let access = Access::<ReadWrite>::any().from(Some(peer));
         let verified =
@@ -103,8 +134,9 @@ async fn login(
 
 async fn signed_in(host: &Host, entry: &Entry, token: &str) -> Answered {
     let me = profile(host, entry).await?;
-    let data = json!({"userId": entry.account.id, "authToken": token, "me": me});
-    Ok(success([("status", "success".into()), ("data", data)]))
+    let data = Members::default().with("userId", entry.account.id.as_str());
+    let data = data.with("authToken", token).with_object("me", me);
+    Ok(success(Members::default().with("status", "success").with_object("data", data)))
 }
 
 /// The presented token is ended, whatever its kind.
@@ -116,12 +148,10 @@ async fn logout(
     let caller = caller(&host, &headers, address, &ReadWrite::Read).await?;
     let revoked = host.tokens.revoke(caller.token().id(), By::token(caller.token()), None).await;
     revoked.map_err(|_| Failure::unavailable())?;
-    let data = json!({"message": "You've been logged out!"});
+    let data = Members::default().with("message", "You've been logged out!");
+    let answered = Members::default().with("status", "success").with_object("data", data);
     // The one answer without `success`.
-    let body = json!({"status": "success", "data": data}).to_string();
-    let mut response = success([]);
-    *response.body_mut() = body.into();
-    Ok(response)
+    Ok(answer(StatusCode::OK, &answered))
 }
 
 async fn me(
@@ -131,7 +161,7 @@ async fn me(
 ) -> Answered {
     let caller = caller(&host, &headers, address, &ReadWrite::Read).await?;
     let entry = host.accounts.of(&caller.account().id).ok_or_else(Failure::unauthorized)?;
-    Ok(success(ordered(profile(&host, entry).await?)))
+    Ok(success(profile(&host, entry).await?))
 }
 
 async fn post_message(
@@ -141,8 +171,8 @@ async fn post_message(
     body: Bytes,
 ) -> Answered {
     let caller = caller(&host, &headers, address, &ReadWrite::Write).await?;
-    let body = fields(&headers, &body);
-    let field = |name: &str| body.get(name).and_then(Value::as_str);
+    let body = Body::read(&headers, &body);
+    let field = |name: &str| body.member(name).and_then(Value::as_str);
     let is_here = match (field("roomId"), field("channel")) {
         (Some(room), _) => room == TOWN_SQUARE,
         (None, Some(channel)) => channel.trim_start_matches('#') == "town-square",
@@ -166,103 +196,14 @@ async fn post_message(
         "ts": at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         "u": {"_id": account.id, "username": account.username, "name": account.name},
     });
-    let channel = ("channel", "town-square".into());
-    Ok(success([("ts", at.timestamp_millis().into()), channel, ("message", shown)]))
-}
-
-/// Sends a code to whoever is called so, and tells nobody whether there is such an account.
-async fn send_email_code((State(host), _, headers, body): Asked) -> Answered {
-    let body = fields(&headers, &body);
-    let Some(name) = body.get("emailOrUsername").and_then(Value::as_str) else {
-        return Err(Failure::invalid_params("must have required property 'emailOrUsername'"));
-    };
-    if let Some(entry) = host.accounts.called(name) {
-        match host.factors.send_again(&entry.account.id).await {
-            Ok(_) | Err(FactorError::NotEnrolled | FactorError::TooManySent) => {}
-            Err(_) => return Err(Failure::unavailable()),
-        }
-    }
-    Ok(success([]))
-}
-
-async fn set_active_status((State(host), Extension(address), headers, body): Asked) -> Answered {
-    let caller = caller(&host, &headers, address.0, &ReadWrite::Write).await?;
-    let body = fields(&headers, &body);
-    let missing =
-        |key: &str| Failure::invalid_params(format!("must have required property '{key}'"));
-    let active = body.get("activeStatus").ok_or_else(|| missing("activeStatus"))?;
-    let active = active.as_bool().ok_or_else(|| Failure::invalid_params("must be boolean"))?;
-    let id = body.get("userId").ok_or_else(|| missing("userId"))?;
-    let id = id.as_str().ok_or_else(|| Failure::invalid_params("must be string"))?;
-    if !is_administrator(&host, caller.account()).await? {
-        return Err(Failure::forbidden());
-    }
-    let entry = OwnerId::new(id).ok().and_then(|id| host.accounts.of(&id));
-    let entry = entry.ok_or_else(|| Failure::thrown("Invalid user", "error-invalid-user"))?;
-    let (owner, by) = (&entry.account.id, By::administrator(caller.token()));
-    let changed = if active {
-        host.tokens.reactivate_owner(owner, by).await
-    } else {
-        host.tokens.deactivate_owner(owner, by, None).await
-    };
-    changed.map_err(|error| not_changed(&error))?;
-    if !active && host.accounts.settings().on_deactivation() == OnDeactivation::Wipe {
-        let why = Note::new("the account was deactivated").ok();
-        let actor = Actor::with_token(caller.account().id.clone(), caller.token().id());
-        let wiped = host.tokens.revoke_all_of(owner, None, By::Host(&actor), why).await;
-        wiped.map_err(|error| not_changed(&error))?;
-    }
-    Ok(success([("user", json!({"_id": id, "active": active}))]))
-}
-
-/// Gives an account another display name. Found well-formed, it is asked for a second factor before
-/// anything else is said of it.
-async fn update((State(host), Extension(address), headers, body): Asked) -> Answered {
-    let ClientAddress(address) = address;
-    let caller = caller(&host, &headers, address, &ReadWrite::Write).await?;
-    let body = Value::Object(fields(&headers, &body));
-    let (id, name) = renaming(&body)?;
-    let parameters = format!("users.update {body}");
-    let proof = host
-        .rocketchat
-        .step_up(&caller, &headers, Some(address), Operation::Host, parameters.as_bytes())
-        .await?;
-    tracing::info!(token = %caller.token().id(), grounds = ?proof.grounds(), "users.update");
-    if !is_administrator(&host, caller.account()).await? && caller.account().id.as_str() != id {
-        let reason = "Editing user is not allowed";
-        return Err(Failure::thrown(reason, "error-action-not-allowed"));
-    }
-    let entry = OwnerId::new(id).ok().and_then(|id| host.accounts.of(&id));
-    let entry = entry.ok_or_else(|| Failure::thrown("Invalid user", "error-invalid-user"))?;
-    host.accounts.rename(&entry.account.id, name.to_owned());
-    Ok(success([("user", profile(&host, entry).await?)]))
-}
-
-/// The account and its new name.
-fn renaming(body: &Value) -> Result<(&str, &str), Failure> {
-    let missing =
-        |key: &str| Failure::invalid_params(format!("must have required property '{key}'"));
-    let id = body.get("userId").ok_or_else(|| missing("userId"))?;
-    let id = id.as_str().ok_or_else(|| Failure::invalid_params("must be string"))?;
-    let data = body.get("data").ok_or_else(|| missing("data"))?;
-    let data = data.as_object().ok_or_else(|| Failure::invalid_params("must be object"))?;
-    if let Some(other) = data.keys().find(|key| *key != "name") {
-        let what = format!("data.{other} cannot be changed on this server");
-        return Err(Failure::invalid_params(what));
-    }
-    let name = data.get("name").ok_or_else(|| missing("name"))?;
-    let name = name.as_str().ok_or_else(|| Failure::invalid_params("must be string"))?;
-    if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
-        let what = "data.name: 1 to 255 bytes without control characters";
-        return Err(Failure::invalid_params(what));
-    }
-    Ok((id, name))
+    let answered = Members::default().with("ts", at.timestamp_millis());
+    Ok(success(answered.with("channel", "town-square").with("message", shown)))
 }
 
 async fn caller(
     host: &Host,
     headers: &HeaderMap,
-    address: std::net::IpAddr,
+    address: IpAddr,
     needed: &ReadWrite,
 ) -> Result<Caller, Failure> {
     host.rocketchat.caller(headers, Some(address), needed).await
@@ -273,66 +214,45 @@ async fn is_administrator(host: &Host, account: &Account) -> Result<bool, Failur
 }
 
 /// An account as its owner sees it.
-async fn profile(host: &Host, entry: &Entry) -> Result<Value, Failure> {
+async fn profile(host: &Host, entry: &Entry) -> Result<Members, Failure> {
     let account = host.accounts.present(entry);
     let state = host.tokens.owner_state(&account.id).await;
     let state = state.map_err(|_| Failure::unavailable())?;
     let emails = account.email.iter();
-    let emails =
-        emails.map(|(address, verified)| json!({"address": address, "verified": verified}));
+    let emails = emails.map(|(address, verified)| {
+        Members::default().with("address", address.as_str()).with("verified", *verified)
+    });
     let enrolled = host.factors.rocketchat.enrolled(&account.id).await;
-    let mut services = Map::new();
-    services.insert("password".to_owned(), json!({"exists": entry.password.is_some()}));
-    for method in enrolled.map_err(|_| Failure::unavailable())? {
-        let key = match method {
-            method::TOTP => "totp",
-            method::EMAIL => "email2fa",
-            _ => continue,
-        };
-        services.insert(key.to_owned(), json!({"enabled": true}));
+    let enrolled = enrolled.map_err(|_| Failure::unavailable())?;
+    let mut services =
+        Members::default().with("password", json!({"exists": entry.password.is_some()}));
+    for (method, name) in [(method::TOTP, "totp"), (method::EMAIL, "email2fa")] {
+        if enrolled.contains(&method) {
+            services = services.with(name, json!({"enabled": true}));
+        }
     }
-    Ok(json!({
-        "_id": account.id,
-        "createdAt": account.created_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-        "username": account.username,
-        "name": account.name,
-        "emails": emails.collect::<Vec<_>>(),
-        "email": account.email.as_ref().map(|(address, _)| address),
-        "status": "online",
-        "type": if account.kind == AccountKind::Human { "user" } else { "bot" },
-        "roles": account.roles,
-        "active": state.standing == OwnerStanding::Active,
-        "avatarUrl": format!("/avatar/{}", account.username),
-        "settings": {"preferences": {}},
-        "isOAuthUser": account.external.is_some(),
-        "services": services,
-    }))
-}
-
-/// The members of an object, for an answer that has them beside its own.
-fn ordered(object: Value) -> Vec<(&'static str, Value)> {
-    let Value::Object(mut object) = object else { return Vec::new() };
-    PROFILE.into_iter().filter_map(|key| Some((key, object.remove(key)?))).collect()
-}
-
-/// A body as fields: JSON, or a form as older clients send it. What is neither has none.
-fn fields(headers: &HeaderMap, body: &[u8]) -> Map<String, Value> {
-    let is_form = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    if is_form {
-        let pairs = form_urlencoded::parse(body);
-        return pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect();
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    }
+    let created_at = account.created_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let kind = if account.kind == AccountKind::Human { "user" } else { "bot" };
+    Ok(Members::default()
+        .with("_id", account.id.as_str())
+        .with("username", account.username.as_str())
+        .with("name", account.name.as_str())
+        .with_list("emails", emails)
+        .with("status", "online")
+        .with("roles", account.roles.clone())
+        .with("active", state.standing == OwnerStanding::Active)
+        .with("createdAt", created_at)
+        .with("type", kind)
+        .with("email", account.email.as_ref().map(|(address, _)| address.as_str()))
+        .with("avatarUrl", format!("/avatar/{}", account.username))
+        .with("settings", json!({"preferences": {}}))
+        .with("isOAuthUser", account.external.is_some())
+        .with_object("services", services))
 }
 
 /// The password's SHA-256, which clients may send instead of it.
-fn password(body: &Map<String, Value>) -> Option<PasswordText> {
-    match body.get("password").or_else(|| body.get("pass"))? {
+fn password(body: &Body) -> Option<PasswordText> {
+    match body.member("password").or_else(|| body.member("pass"))? {
         Value::String(text) => Some(PasswordText::from(text.clone()).sha256_hex()),
         Value::Object(digest) if digest.get("algorithm")? == "sha-256" => {
             Some(digest.get("digest")?.as_str()?.to_ascii_lowercase().into())
@@ -364,25 +284,5 @@ fn not_changed(failure: &ChangeFailure) -> Failure {
     }
 }
 
-const LONGEST_NAME: usize = 255;
-
 /// A server's version in which all of this is so.
 const VERSION: &str = "8.5.0";
-
-/// What is said of an account, in the order in which it is said.
-const PROFILE: [&str; 14] = [
-    "_id",
-    "createdAt",
-    "username",
-    "name",
-    "emails",
-    "email",
-    "status",
-    "type",
-    "roles",
-    "active",
-    "avatarUrl",
-    "settings",
-    "isOAuthUser",
-    "services",
-];

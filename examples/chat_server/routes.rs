@@ -54,6 +54,7 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn(in_time))
+        .layer(from_fn(rocketchat::in_envelope))
 }
 
 /// The document of another product's routes; the library serves its own by itself.

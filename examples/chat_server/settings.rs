@@ -174,7 +174,9 @@ impl Settings {
         let rocketchat = &self.rocketchat;
         let code_seconds = rocketchat.email_code_seconds;
         within("rocketchat.email_code_seconds", code_seconds, 1, LONGEST_CODE_SECONDS)?;
-        within("rocketchat.max_email_attempts", rocketchat.max_email_attempts, 1, u32::MAX)?;
+        // The count of all of an owner's answers would lock before that, and it would say nothing.
+        let most = self.rocketchat_factors().attempts;
+        within("rocketchat.max_email_attempts", rocketchat.max_email_attempts, 1, most)?;
         // Below, nodes would ask the store all the time; above, revoking would be no promise.
         within("revocation_bound_ms", self.revocation_bound_ms, 200, 30_000)
     }

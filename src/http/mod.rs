@@ -14,6 +14,7 @@ mod evidence;
 mod extract;
 mod gate;
 mod layer;
+mod limit;
 #[cfg(feature = "axum")]
 mod routes;
 #[cfg(feature = "axum")]
@@ -29,6 +30,7 @@ pub use self::extract::{Authenticated, Denied};
 #[cfg(any(feature = "mattermost", feature = "rocketchat"))]
 pub(crate) use self::gate::client_address;
 pub use self::layer::{BearerFuture, BearerLayer, BearerService};
+pub use self::limit::{Allowance, Limiter};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::routes::{Declared, Need, Routes, guard};

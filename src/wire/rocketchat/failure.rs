@@ -1,15 +1,17 @@
 //! What a request is answered with, in the product's envelope.
 
+use std::fmt;
+
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// An object whose keys stay in their order.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Members(Vec<(&'static str, Member)>);
+/// An object whose keys stay in their order, as the product's clients may be used to.
+#[derive(Clone, Default, PartialEq)]
+pub struct Members(Vec<(&'static str, Member)>);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Member {
     List(Vec<Members>),
     Object(Members),
@@ -17,33 +19,49 @@ enum Member {
 }
 
 impl Members {
-    pub(super) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+    /// With this one after the others.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
         self.0.push((key, Member::Value(value.into())));
         self
     }
 
-    pub(super) fn with_list(mut self, key: &'static str, list: impl Iterator<Item = Self>) -> Self {
+    /// With a list of objects.
+    #[must_use]
+    pub fn with_list(mut self, key: &'static str, list: impl Iterator<Item = Self>) -> Self {
         self.0.push((key, Member::List(list.collect())));
         self
     }
 
-    fn with_object(mut self, key: &'static str, object: Self) -> Self {
+    /// With an object.
+    #[must_use]
+    pub fn with_object(mut self, key: &'static str, object: Self) -> Self {
         self.0.push((key, Member::Object(object)));
         self
     }
 }
 
-impl Serialize for Members {
+/// Its keys alone: what is shown once to whom it is for may be among the values.
+impl fmt::Debug for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(key, _)| key)).finish()
+    }
+}
+
+/// An object on its way out, which is the only place that it is written to.
+struct Written<'m>(&'m Members);
+
+impl Serialize for Written<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+        serializer.collect_map(self.0.0.iter().map(|(key, value)| (key, value)))
     }
 }
 
 impl Serialize for Member {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::List(list) => list.serialize(serializer),
-            Self::Object(members) => members.serialize(serializer),
+            Self::List(list) => serializer.collect_seq(list.iter().map(Written)),
+            Self::Object(members) => Written(members).serialize(serializer),
             Self::Value(value) => value.serialize(serializer),
         }
     }
@@ -111,6 +129,16 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, what)
     }
 
+    /// There were too many requests; the next one is served in so many seconds.
+    #[must_use]
+    pub fn too_many_requests(seconds: i64) -> Self {
+        let what = format!(
+            "Error, too many requests. Please slow down. You must wait {seconds} seconds before \
+             trying this endpoint again. [error-too-many-requests]"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, what)
+    }
+
     /// Nobody can say now. This is no verdict.
     #[must_use]
     pub fn unavailable() -> Self {
@@ -143,18 +171,18 @@ impl axum::response::IntoResponse for Failure {
 
 /// A success: the object's keys, and then `success`.
 #[must_use]
-pub fn success<B: From<String>>(
-    members: impl IntoIterator<Item = (&'static str, Value)>,
-) -> Response<B> {
-    let object =
-        members.into_iter().fold(Members::default(), |all, (key, value)| all.with(key, value));
-    answer(StatusCode::OK, &object.with("success", true))
+pub fn success<B: From<String>>(members: Members) -> Response<B> {
+    answer(StatusCode::OK, &members.with("success", true))
 }
 
+/// An answer with this object and no more, for the few that have no `success`.
+///
 /// The content type has no charset, which the product's own tests insist on.
-pub(super) fn answer<B: From<String>>(status: StatusCode, body: &Members) -> Response<B> {
+#[must_use]
+pub fn answer<B: From<String>>(status: StatusCode, body: &Members) -> Response<B> {
     // Texts under fixed keys: nothing that could fail to be written.
-    let mut response = Response::new(B::from(serde_json::to_string(body).unwrap_or_default()));
+    let mut response =
+        Response::new(B::from(serde_json::to_string(&Written(body)).unwrap_or_default()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

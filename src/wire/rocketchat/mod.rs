@@ -1,13 +1,15 @@
 //! Rocket.Chat's REST API, as its own clients speak it.
 //!
 //! The four routes of personal access tokens, and for a host's own routes what all of them share:
-//! whom a request comes from, the second factor that some demand, and the envelope of answers.
+//! whom a request comes from, what it sends, the second factor that some demand, and the envelope of
+//! answers.
 
+mod body;
 mod caller;
 mod failure;
+mod limit;
 mod names;
 mod openapi;
-mod params;
 mod step_up;
 mod tokens;
 
@@ -15,19 +17,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 
 use crate::core::factor::{Operation, TwoFactorProof};
 use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
 use crate::core::shape::Shape;
-use crate::http::{BearerLayer, Declared, Need};
+use crate::http::{BearerLayer, Declared, Limiter, Need};
 use crate::ports::directory::Directory;
 use crate::ports::two_factor::Answer;
 use crate::service::two_factor::{Ask, TwoFactor};
 
+pub use self::body::Body;
 pub use self::caller::Caller;
-pub use self::failure::{Failure, success};
+pub use self::failure::{Failure, Members, answer, success};
 
 /// Rocket.Chat's face of a service: requests that present `X-Auth-Token` with `X-User-Id`, and
 /// `x-2fa-code` with `x-2fa-method` where a second factor is due.
@@ -40,11 +43,12 @@ pub use self::failure::{Failure, success};
 /// | `POST /api/v1/users.removePersonalAccessToken` | revokes one | `managing`, a second factor |
 ///
 /// Each is for accounts with the role `admin` or `user`, and for their own tokens. Tokens are
-/// known by their names; where a name is missing or is there twice, by the name, a number sign and
-/// the first eight characters of the id.
+/// known by their names; where a name is missing, is there twice or is what another token is called,
+/// by the name, a number sign and the first eight characters of the id.
 ///
 /// A request is asked for its second factor after it was found to be well-formed and before anything
 /// is said of names and permissions, as the product does: whoever has no factor learns nothing else.
+/// A limit of requests, where the host has one, comes right before that.
 ///
 /// The routes read headers of their own and stand behind no layer. A host declares them by
 /// [`declared`](RocketChat::declared).
@@ -57,6 +61,7 @@ pub struct RocketChat<S: Scope> {
     managing: S,
     profile: Profile,
     shape: Option<Shape>,
+    limiter: Option<Arc<dyn Limiter>>,
 }
 
 /// Which line of the product's servers is spoken.
@@ -83,8 +88,8 @@ impl<S: Scope> RocketChat<S> {
         reading: S,
         managing: S,
     ) -> Self {
-        let profile = Profile::default();
-        Self { layer, directory, two_factor, reading, managing, profile, shape: None }
+        let (profile, shape, limiter) = (Profile::default(), None, None);
+        Self { layer, directory, two_factor, reading, managing, profile, shape, limiter }
     }
 
     /// Giving new secrets this shape, usually [`Shape::ROCKET_CHAT`]; native ones unless set.
@@ -101,15 +106,21 @@ impl<S: Scope> RocketChat<S> {
         self
     }
 
+    /// With this limit of requests to the token routes. Without, there is none.
+    ///
+    /// The limiter is asked about each request that is somebody's and well-formed, before its second
+    /// factor; in the product it is ten a minute for one route and address. From then on every
+    /// answer tells what is left, in `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+    #[must_use]
+    pub fn limited_by(mut self, limiter: Arc<dyn Limiter>) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
     /// The routes of personal access tokens, as [`guard`](crate::http::guard) must know them.
     #[must_use]
     pub fn declared(&self) -> Vec<Declared<S>> {
-        let routes = [
-            (Method::POST, tokens::GENERATE),
-            (Method::POST, tokens::REGENERATE),
-            (Method::GET, tokens::LIST),
-            (Method::POST, tokens::REMOVE),
-        ];
+        let routes = [tokens::GENERATE, tokens::REGENERATE, tokens::LIST, tokens::REMOVE];
         routes.into_iter().map(|(method, path)| Declared::new(method, path, Need::Public)).collect()
     }
 
@@ -155,7 +166,7 @@ impl<S: Scope> RocketChat<S> {
     /// # Errors
     ///
     /// What to answer: 401 with `totp-required`, `totp-invalid` or `totp-max-attempts`, or 503; and
-    /// whether an answer was wrong, which counts against the account.
+    /// whether an answer was given and wrong, which counts against the account.
     pub async fn sign_in(
         &self,
         owner: &OwnerId,
@@ -166,9 +177,9 @@ impl<S: Scope> RocketChat<S> {
         let given = in_body.or_else(|| step_up::Given::read(headers));
         let ask = Ask::of(owner, Operation::SignIn, b"");
         let ask = given.as_ref().map_or(ask, |given| given.added_to(ask));
-        self.two_factor
-            .demand(&ask)
-            .await
-            .map_err(|error| (step_up::sign_in_failure(&error), step_up::is_wrong(&error)))
+        self.two_factor.demand(&ask).await.map_err(|error| {
+            let has_guessed = given.is_some() && step_up::is_wrong(&error);
+            (step_up::sign_in_failure(&error), has_guessed)
+        })
     }
 }

@@ -1,0 +1,34 @@
+//! How many requests somebody may make, where the host counts them.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+
+use crate::core::id::OwnerId;
+
+/// Counts requests, and says who has made too many: by route, address or account, as the host
+/// wants it.
+///
+/// A face that has one asks it once for each request that is somebody's, and tells each of those
+/// callers what is left, in the words of its product. It must answer at once; a count that several
+/// nodes share is for the host to keep near at hand.
+pub trait Limiter: fmt::Debug + Send + Sync + 'static {
+    /// Counts one request to a route, such as `POST /api/v1/users.generatePersonalAccessToken`,
+    /// unless there were too many already.
+    fn take(&self, route: &str, address: Option<IpAddr>, account: Option<&OwnerId>) -> Allowance;
+}
+
+/// What a [`Limiter`] says of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a limiter must say all of it")]
+pub struct Allowance {
+    /// Whether this one may go on.
+    pub is_admitted: bool,
+    /// How many there may be until `resets_at`, and this one among them.
+    pub limit: u32,
+    /// How many there may still be.
+    pub remaining: u32,
+    /// When counting begins anew.
+    pub resets_at: DateTime<Utc>,
+}

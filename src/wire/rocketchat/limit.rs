@@ -1,0 +1,44 @@
+//! The limit of requests, where the host has one.
+
+use std::net::IpAddr;
+
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::{Caller, Failure, RocketChat};
+use crate::core::scope::Scope;
+use crate::http::Allowance;
+
+impl<S: Scope> RocketChat<S> {
+    /// Does the work if the limiter admits it. Whatever comes of that, the answer tells what is left.
+    pub(super) async fn limited(
+        &self,
+        (method, path): (Method, &str),
+        address: Option<IpAddr>,
+        caller: &Caller,
+        work: impl Future<Output = Result<Response, Failure>> + Send,
+    ) -> Result<Response, Failure> {
+        let Some(limiter) = &self.limiter else { return work.await };
+        let account = &caller.account().id;
+        let allowance = limiter.take(&format!("{method} {path}"), address, Some(account));
+        let answered = if allowance.is_admitted { work.await } else { Err(self.wait(&allowance)) };
+        let mut response = answered.unwrap_or_else(Failure::into_response);
+        tell(&allowance, response.headers_mut());
+        Ok(response)
+    }
+
+    fn wait(&self, allowance: &Allowance) -> Failure {
+        let wait = allowance.resets_at.signed_duration_since(self.two_factor.tokens().now());
+        // A part of a second rounds up: trying again a moment early would fail.
+        let part = i64::from(wait.subsec_nanos() > 0);
+        Failure::too_many_requests(wait.num_seconds().saturating_add(part).max(0))
+    }
+}
+
+/// In the product's headers, with an instant in milliseconds since 1970.
+fn tell(allowance: &Allowance, headers: &mut HeaderMap) {
+    let Allowance { limit, remaining, resets_at, .. } = allowance;
+    headers.insert("x-ratelimit-limit", HeaderValue::from(*limit));
+    headers.insert("x-ratelimit-remaining", HeaderValue::from(*remaining));
+    headers.insert("x-ratelimit-reset", HeaderValue::from(resets_at.timestamp_millis()));
+}
