@@ -7,8 +7,9 @@
 
 mod common;
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -20,7 +21,7 @@ use common::{Detour, Way};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use keyfob::core::lifecycle::revoke;
-use keyfob::http::{BearerLayer, Need, guard, unguarded_routes};
+use keyfob::http::{Allowance, BearerLayer, Limiter, Need, guard, unguarded_routes};
 use keyfob::os::SystemClock;
 use keyfob::ports::clock::Clock as _;
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
@@ -321,6 +322,53 @@ fn face(
 fn router(face: &Mattermost<ReadWrite>) -> Router {
     let own = Router::new().route("/api/v4/users/me", get(me)).with_state(face.clone());
     face.answering(own).merge(face.clone().into_router())
+}
+
+/// Two requests, whoever makes them, and then none for a minute and a half.
+#[derive(Debug, Default)]
+struct Two(AtomicU32);
+
+impl Limiter for Two {
+    fn take(&self, route: &str, _: Option<IpAddr>, account: Option<&OwnerId>) -> Allowance {
+        let own = ["GET /api/v4/users/me", "POST /api/v4/users/{user_id}/tokens"];
+        assert!(own.contains(&route) && account.is_none(), "{route}");
+        let made = self.0.fetch_add(1, Ordering::Relaxed);
+        let resets_at = DateTime::from_timestamp_millis(START_MS + 89_001).unwrap();
+        Allowance {
+            is_admitted: made < 2,
+            limit: 2,
+            remaining: 1_u32.saturating_sub(made),
+            resets_at,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hosts_limit_is_told_in_the_products_headers_and_refuses_in_its_words() {
+    let mut server = Server::new(90);
+    let session = server.session("alice").await;
+    server.face = server.face.clone().limited_by(Arc::new(Two::default()));
+    server.router = router(&server.face);
+    let told = |answer: &Answer| {
+        ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after"]
+            .map(|name| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned()))
+    };
+    let headers = |remaining: &str, wait: Option<&str>| {
+        let some = |text: &str| Some(text.to_owned());
+        [some("2"), some(remaining), some("90"), wait.map(str::to_owned)]
+    };
+    // Counted before anybody knows whose it is; the host's own routes too.
+    let refused = server.create("nobody's", "alice").await;
+    assert_eq!((refused.status.as_u16(), told(&refused)), (401, headers("1", None)));
+    let seen = server.raw("GET /users/me", &session, "").await;
+    assert_eq!((seen.status.as_u16(), told(&seen)), (200, headers("0", None)));
+    let limited = server.create(&session, "alice").await;
+    assert_eq!((limited.status.as_u16(), told(&limited)), (429, headers("0", Some("90"))));
+    assert_eq!(limited.body, "limit exceeded");
+    assert!(limited.headers["content-type"].to_str().unwrap().starts_with("text/plain"));
+    let document: Value = serde_json::from_str(&server.face.openapi()).unwrap();
+    let responses = &document["paths"]["/api/v4/users/tokens"]["get"]["responses"];
+    assert!(responses["429"]["content"]["text/plain"].is_object(), "{responses}");
 }
 
 #[tokio::test]

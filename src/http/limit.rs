@@ -32,3 +32,14 @@ pub struct Allowance {
     /// When counting begins anew.
     pub resets_at: DateTime<Utc>,
 }
+
+#[cfg(any(feature = "mattermost", feature = "rocketchat"))]
+impl Allowance {
+    /// How many seconds are left until then. A part of one rounds up: trying again a moment early
+    /// would fail.
+    pub(crate) fn seconds_left(&self, now: DateTime<Utc>) -> i64 {
+        let wait = self.resets_at.signed_duration_since(now);
+        let part = i64::from(wait.subsec_nanos() > 0);
+        wait.num_seconds().saturating_add(part).max(0)
+    }
+}

@@ -18,6 +18,8 @@ pub(super) struct Description<'a> {
     pub(super) parameters: fn(&Method, &str) -> Vec<Value>,
     /// The schema of a parameter in a path, by its name.
     pub(super) in_path: fn(&str) -> Value,
+    /// With which statuses every route may fail, besides its own.
+    pub(super) everywhere: &'a [&'a str],
     /// The response for one of the statuses with which a route fails.
     pub(super) failure: fn(&str) -> Value,
 }
@@ -53,7 +55,7 @@ impl Description<'_> {
         parameters.extend((self.parameters)(&route.method, &route.path));
         let mut responses = Map::new();
         responses.insert(words.status.into(), words.done());
-        for status in words.failures {
+        for status in words.failures.iter().chain(self.everywhere) {
             responses.insert((*status).into(), (self.failure)(status));
         }
         let mut operation = json!({

@@ -18,6 +18,7 @@ mod caller;
 mod codec;
 mod desk;
 mod failure;
+mod limit;
 mod object;
 mod openapi;
 mod refuse;
@@ -29,16 +30,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, EXPIRES, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 
 use crate::core::id::TokenId;
 use crate::core::scope::Scope;
 use crate::core::shape::Shape;
-use crate::http::{BearerLayer, Declared};
+use crate::http::{BearerLayer, Declared, Limiter};
 use crate::ports::directory::Directory;
-use crate::ports::entropy::{Entropy, Generator};
+use crate::ports::entropy::Generator;
 
 pub use self::caller::Caller;
 pub use self::failure::{Failure, Field, Step};
@@ -92,6 +93,7 @@ pub struct Mattermost<S: Scope> {
     needs: Needs<S>,
     settings: Settings,
     shape: Option<Shape>,
+    limiter: Option<Arc<dyn Limiter>>,
 }
 
 /// Which scopes the routes need.
@@ -132,13 +134,22 @@ impl<S: Scope> Mattermost<S> {
         settings: Settings,
     ) -> Self {
         let layer = layer.with_directory(Arc::clone(&directory));
-        Self { layer, directory, needs, settings, shape: None }
+        Self { layer, directory, needs, settings, shape: None, limiter: None }
     }
 
     /// Giving new secrets this shape, usually [`Shape::MATTERMOST`]; native ones unless set.
     #[must_use]
     pub const fn in_shape(mut self, shape: Option<Shape>) -> Self {
         self.shape = shape;
+        self
+    }
+
+    /// Counting requests, the host's own among them, as this limiter does. Each answer then tells
+    /// what is left, and a request too many is [`LimitExceeded`](Failure::LimitExceeded), as if the
+    /// product's own limit were on. There is none unless set.
+    #[must_use]
+    pub fn limited_by(mut self, limiter: Arc<dyn Limiter>) -> Self {
+        self.limiter = Some(limiter);
         self
     }
 
@@ -175,8 +186,8 @@ impl<S: Scope> Mattermost<S> {
     /// [`guard`](crate::http::guard) has its own word for such methods. To have the product's,
     /// guard the host's own routes before they are given to this.
     pub fn answering<T: Clone + Send + Sync + 'static>(&self, router: Router<T>) -> Router<T> {
-        let entropy = Arc::clone(self.layer.tokens().entropy());
-        router.method_not_allowed_fallback(unknown).layer(from_fn_with_state(entropy, answer))
+        let answer = from_fn_with_state(self.clone(), answer::<S>);
+        router.method_not_allowed_fallback(unknown).layer(answer)
     }
 }
 
@@ -184,16 +195,28 @@ async fn unknown() -> Failure {
     Failure::UnknownRoute
 }
 
-async fn answer(State(entropy): State<Arc<dyn Entropy>>, request: Request, next: Next) -> Response {
+async fn answer<S: Scope>(
+    State(face): State<Mattermost<S>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let tokens = face.layer.tokens();
     let is_get = *request.method() == Method::GET;
     // Without randomness nothing is issued either, and requests go without a name.
-    let id = TokenId::random(&mut Generator(&*entropy));
+    let id = TokenId::random(&mut Generator(&**tokens.entropy()));
     let id = id.map(|id| id.to_string()).unwrap_or_default();
-    let mut response = next.run(request).await;
+    let allowance = face.limiter.as_ref().map(|limiter| limit::take(&**limiter, &request));
+    let mut response = match &allowance {
+        Some(allowance) if !allowance.is_admitted => Failure::LimitExceeded.into_response(),
+        _ => next.run(request).await,
+    };
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         response = failure.response(&id);
     }
     let headers = response.headers_mut();
+    if let Some(allowance) = &allowance {
+        limit::tell(allowance, tokens.now(), headers);
+    }
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }

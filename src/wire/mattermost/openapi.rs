@@ -20,7 +20,14 @@ pub(super) fn document<S: Scope>(face: &Mattermost<S>) -> String {
             "user_id" => json!({"type": "string", "pattern": "^([A-Za-z0-9]{26}|me)$"}),
             _ => json!({"type": "string", "pattern": "^[A-Za-z0-9]{26}$"}),
         },
-        failure: |_| response("An error, told apart by its id.", "application/json", "Error"),
+        everywhere: if face.limiter.is_some() { &["429"] } else { &[] },
+        failure: |status| match status {
+            "429" => json!({
+                "description": "Too many requests.",
+                "content": {"text/plain": {"schema": text()}},
+            }),
+            _ => response("An error, told apart by its id.", "application/json", "Error"),
+        },
     };
     description.document(&face.declared())
 }

@@ -18,6 +18,7 @@ pub(super) fn document<S: Scope>(declared: &[Declared<S>]) -> String {
         words: &OPERATIONS,
         parameters,
         in_path: |_| text(),
+        everywhere: &[],
         failure: |_| {
             response("A problem, as RFC 9457 writes it.", "application/problem+json", "Problem")
         },

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::Profile;
 use super::failure::Failure;
@@ -70,7 +70,7 @@ impl Body {
     pub fn text(&self, name: &str) -> Result<String, Failure> {
         Ok(match self.required(name)? {
             Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
+            Value::Number(number) => written(number),
             Value::Bool(value) => value.to_string(),
             Value::Null => String::new(),
             Value::Array(_) | Value::Object(_) => {
@@ -144,13 +144,28 @@ impl Params {
     fn legacy(body: &Body, takes_bypass: bool) -> Self {
         let name = match body.member(NAME) {
             Some(Value::String(name)) if !name.is_empty() => Some(name.clone()),
-            Some(Value::Number(number)) if number.as_f64() != Some(0.0) => Some(number.to_string()),
+            Some(Value::Number(number)) if number.as_f64() != Some(0.0) => Some(written(number)),
             _ => None,
         };
         let bypass = takes_bypass && body.member(BYPASS) == Some(&Value::Bool(true));
         Self { name, bypass }
     }
 }
+
+/// A number as JavaScript writes it, which knows no whole numbers apart from others. Beyond those
+/// that it writes in full its own form of an exponent is not ours.
+fn written(number: &Number) -> String {
+    match number.as_f64() {
+        Some(whole) if whole.fract() == 0.0 && whole.abs() < LARGEST_IN_FULL => {
+            // Adding zero takes the sign from a negative one.
+            format!("{:.0}", whole + 0.0)
+        }
+        _ => number.to_string(),
+    }
+}
+
+/// From here on JavaScript writes an exponent.
+const LARGEST_IN_FULL: f64 = 1e21;
 
 const NAME: &str = "tokenName";
 
@@ -177,6 +192,9 @@ mod tests {
             (r#"{"tokenName":"x"}"#, named("x", false)),
             (r#"{"tokenName":""}"#, named("", false)),
             (r#"{"tokenName":5}"#, named("5", false)),
+            (r#"{"tokenName":5.0}"#, named("5", false)),
+            (r#"{"tokenName":-0.0}"#, named("0", false)),
+            (r#"{"tokenName":0.5}"#, named("0.5", false)),
             (r#"{"tokenName":null}"#, named("", false)),
             (r#"{"tokenName":"x","bypassTwoFactor":true}"#, named("x", true)),
             (r#"{"tokenName":"x","bypassTwoFactor":"true"}"#, named("x", true)),

@@ -28,10 +28,7 @@ impl<S: Scope> RocketChat<S> {
     }
 
     fn wait(&self, allowance: &Allowance) -> Failure {
-        let wait = allowance.resets_at.signed_duration_since(self.two_factor.tokens().now());
-        // A part of a second rounds up: trying again a moment early would fail.
-        let part = i64::from(wait.subsec_nanos() > 0);
-        Failure::too_many_requests(wait.num_seconds().saturating_add(part).max(0))
+        Failure::too_many_requests(allowance.seconds_left(self.two_factor.tokens().now()))
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) fn document<S: Scope>(face: &RocketChat<S>) -> String {
         words: &words(face.profile),
         parameters,
         in_path: |_| text(),
+        everywhere: if face.limiter.is_some() { &["429"] } else { &[] },
         failure: |status| {
             let schema = match status {
                 "400" => "Error",
