@@ -124,10 +124,10 @@ impl<S: Scope> Inner<S> {
             return Looked::AskStore(presented);
         };
         let fits = |kind| presented.kind().is_none_or(|presented| presented == kind);
-        let Some(class) = self.index.class(hit.class).filter(|class| fits(&class.kind)) else {
+        let Some(class) = self.index.class(hit.class).filter(|class| fits(&class.key.kind)) else {
             return Looked::AskStore(presented);
         };
-        if let Err(refusal) = admit(class.grant.as_ref(), &class.constraints, access) {
+        if let Err(refusal) = admit(class.grant.as_ref(), &class.key.constraints, access) {
             return Looked::Decided(Err(refusal.into()));
         }
         if hit.record_use {
@@ -218,7 +218,8 @@ impl<S: Scope> Inner<S> {
         found: &Found,
         access: &Access<'_, S>,
     ) -> Result<Verified, AuthenticateError> {
-        let handles = self.index.handles(&found.record);
+        let digest = self.index_digest(presented, accepted, &found.record);
+        let handles = self.index.handles(&found.record, digest);
         let (owner, class) = handles.ok_or_else(|| StoreError::unavailable("no handle is left"))?;
         let deadline = match accepted.deadline {
             Expiry::At(at) => micros(at),
@@ -229,7 +230,6 @@ impl<S: Scope> Inner<S> {
         let now = micros(self.known_now());
         let id = found.record.id;
         self.recorder.record(id, now, access.address);
-        let digest = self.index_digest(presented, accepted, &found.record);
         let secret = (id, digest, presented.id().is_some());
         self.index.fill((ticket, found.epoch), secret, &hit, second(now));
         Ok(self.evidence(id, &hit))

@@ -48,7 +48,7 @@ impl<S: Scope> Tokens<S> {
         self.made(verified)
             .then(|| self.inner.index.class(verified.class))
             .flatten()
-            .map(|c| &c.kind)
+            .map(|c| &c.key.kind)
     }
 
     /// What a verified token may do; `None` for evidence of another service, or when none of
@@ -66,8 +66,8 @@ impl<S: Scope> Tokens<S> {
     pub fn bypasses_two_factor(&self, verified: &Verified) -> bool {
         let class = self.made(verified).then(|| self.inner.index.class(verified.class)).flatten();
         class.is_some_and(|class| {
-            class.bypasses_two_factor
-                && self.inner.rules.policy.of(&class.kind).may_bypass_two_factor
+            class.key.bypasses_two_factor
+                && self.inner.rules.policy.of(&class.key.kind).may_bypass_two_factor
         })
     }
 

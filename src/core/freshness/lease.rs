@@ -49,7 +49,8 @@ impl Lease {
             && apart.abs_diff(self.date_ahead_micros) <= CLOCKS_AGREE_MICROS
     }
 
-    /// The store's time at that moment, in microseconds since 1970: never less than it is.
+    /// The store's time at that moment, in microseconds since 1970: never less than it is, but for what
+    /// a tick of the clock that was read may lag.
     #[inline]
     #[must_use]
     pub fn time_micros(&self, at: Reading) -> i64 {

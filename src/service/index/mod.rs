@@ -4,6 +4,7 @@
 //! accept is asked of the store, so that dropping an entry is always right, and every refusal has
 //! the store's reason.
 
+mod class;
 mod intern;
 mod slot;
 mod table;
@@ -13,15 +14,15 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use self::class::{Class, ClassKey};
 use self::intern::Interner;
 use self::slot::{Entry, Key};
 use self::table::{Place, Table};
-use crate::core::constraints::Constraints;
 use crate::core::digest::Digest;
 use crate::core::epoch::{Epoch, Invalidations, Touched};
 use crate::core::freshness::{Effect, Freshness, Lease, Poll, Reading, Ticket};
-use crate::core::id::{Kind, OwnerId, ScopeName, TokenId};
-use crate::core::scope::{Grant, Scope};
+use crate::core::id::{OwnerId, TokenId};
+use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
 
 pub(super) struct Index<S: Scope> {
@@ -30,23 +31,6 @@ pub(super) struct Index<S: Scope> {
     classes: Interner<ClassKey, Class<S>>,
     writer: Mutex<Writer>,
     published: Published,
-}
-
-/// What many tokens have in common, kept once.
-pub(super) struct Class<S: Scope> {
-    pub(super) kind: Kind,
-    /// `None` when the host knows none of the names: it grants nothing.
-    pub(super) grant: Option<Grant<S>>,
-    pub(super) constraints: Constraints,
-    pub(super) bypasses_two_factor: bool,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct ClassKey {
-    kind: Kind,
-    names: Grant<ScopeName>,
-    constraints: Constraints,
-    bypasses_two_factor: bool,
 }
 
 /// An accepted secret, as the index holds it.
@@ -132,20 +116,16 @@ impl<S: Scope> Index<S> {
         self.owners.known(owner)
     }
 
-    /// The handles of a token's owner and class, made if they are new.
-    pub(super) fn handles(&self, record: &TokenRecord) -> Option<(u32, u32)> {
-        let key = ClassKey {
-            kind: record.kind.clone(),
-            names: record.grant.clone(),
-            constraints: record.constraints.clone(),
-            bypasses_two_factor: record.bypasses_two_factor,
-        };
-        let class = self.classes.intern(&key, |key| Class {
-            kind: key.kind.clone(),
-            grant: key.names.read(),
-            constraints: key.constraints.clone(),
-            bypasses_two_factor: key.bypasses_two_factor,
-        })?;
+    /// The handles of a token's owner and class, made if they are new. Those of a token that is in
+    /// the table are there with it.
+    pub(super) fn handles(&self, record: &TokenRecord, digest: Digest) -> Option<(u32, u32)> {
+        if let Some((_, entry)) = self.table.find(Key::of(record.id), digest.to_words())
+            && self.owner(entry.owner) == Some(&record.owner)
+            && self.class(entry.class).is_some_and(|class| class.key.is_of(record))
+        {
+            return Some((entry.owner, entry.class));
+        }
+        let class = self.classes.intern(&ClassKey::of(record), Class::new)?;
         Some((self.owners.intern(&record.owner, OwnerId::clone)?, class))
     }
 

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::Damaged;
 use crate::core::constraints::Constraints;
 use crate::core::digest::{Digest, DigestScheme, StoredDigest};
+use crate::core::event::Actor;
 use crate::core::id::{KeyId, TokenId};
 use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::scope::Grant;
@@ -32,7 +33,10 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
     let id = given_bytes(row.bytes()?, "id")?;
     let owner = word(row.text()?, "owner")?;
     let owner_generation = given(row.integer()?, "owner_generation")?;
-    let creator = json(row.text()?, "creator")?;
+    let creator = match row.text()? {
+        Some(BY_HOST) => Actor::host(),
+        other => json(other, "creator")?,
+    };
     let parent = row.bytes()?.map(|bytes| fixed(bytes, "parent")).transpose()?;
     let kind = word(row.text()?, "kind")?;
     let prefix = required(row.text()?, "prefix")?.into();
@@ -107,6 +111,7 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
 /// What most rows hold, which is known without being parsed.
 const FULL: &str = r#""full""#;
 const UNCONSTRAINED: &str = r#"{"addresses":[]}"#;
+const BY_HOST: &str = r#"{"owner":null,"token":null}"#;
 
 /// Reads the columns of [`COLUMNS`](super::COLUMNS) and then of
 /// [`FOUND_WITH`](super::FOUND_WITH).
@@ -236,5 +241,6 @@ mod tests {
     fn the_usual_texts_are_those_that_are_written() {
         assert_eq!(written(&Grant::<ScopeName>::Full).unwrap(), FULL);
         assert_eq!(written(&Constraints::default()).unwrap(), UNCONSTRAINED);
+        assert_eq!(written(&Actor::host()).unwrap(), BY_HOST);
     }
 }
