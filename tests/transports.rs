@@ -26,14 +26,18 @@ use axum::body::Body;
 use axum::extract::Request;
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
+use keyfob::core::factor_policy::FactorPolicy;
 use keyfob::http::{BearerLayer, Declared, Need};
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
+use keyfob::service::two_factor::{TwoFactor, Vault};
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::{ManualClock, SeededRandomness};
+use keyfob::two_factor::AeadSealer;
 use keyfob::wire::mattermost::{Mattermost, Needs, Settings};
+use keyfob::wire::rocketchat::RocketChat;
 use keyfob::{
-    Actor, Builder, By, Format, Grant, IssueRequest, Keyring, Kind, KindPolicy, Lifetime, Minting,
-    OwnerId, Policy, ReadWrite, Rules, ScopeName, Tokens,
+    Actor, Builder, By, Format, Grant, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy,
+    Lifetime, Minting, OwnerId, Policy, ReadWrite, Rules, ScopeName, Shape, TokenName, Tokens,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -47,8 +51,7 @@ struct Product {
     name: &'static str,
     router: Router,
     declared: Vec<Declared<ReadWrite>>,
-    /// How a request carries a token: the header's name, and what stands before the token.
-    transports: &'static [(&'static str, &'static str)],
+    transports: &'static [Transport],
     calls: &'static [Call],
     /// What it answers to a token that is dead, and to one that may not do this.
     dead: (u16, &'static str),
@@ -57,8 +60,13 @@ struct Product {
     code: &'static str,
 }
 
+/// How a request carries a token: what that is called, and the headers for a text and its account.
+type Transport = (&'static str, fn(&str, &OwnerId) -> Headers);
+
+type Headers = Vec<(&'static str, String)>;
+
 /// A route as it is declared, how it is called, and what it answers to whoever may. `$TOKEN` in the
-/// body or the path is a fresh token's id, of the caller's own, and `$SOON` a time.
+/// body or the path is a fresh token's id, of the caller's own, `$NAME` its name, and `$SOON` a time.
 struct Call {
     route: &'static str,
     path: &'static str,
@@ -112,13 +120,17 @@ const MATTERMOSTS_CALLS: &[Call] = &[
     Call { route: "GET /tokens/rotate", path: "/tokens/rotate", body: "", works: 400 },
 ];
 
-const MATTERMOSTS_TRANSPORTS: &[(&str, &str)] = &[
-    ("authorization", "Bearer "),
-    ("authorization", "BEARER "),
-    ("authorization", "bEaReR "),
-    ("authorization", "Token "),
-    ("authorization", "TOKEN "),
+const MATTERMOSTS_TRANSPORTS: &[Transport] = &[
+    ("Bearer", |text, _| authorization("Bearer", text)),
+    ("BEARER", |text, _| authorization("BEARER", text)),
+    ("bEaReR", |text, _| authorization("bEaReR", text)),
+    ("Token", |text, _| authorization("Token", text)),
+    ("TOKEN", |text, _| authorization("TOKEN", text)),
 ];
+
+fn authorization(scheme: &str, text: &str) -> Headers {
+    vec![("authorization", format!("{scheme} {text}"))]
+}
 
 fn mattermost(tokens: &Tokens<ReadWrite>) -> Product {
     let needs = Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
@@ -134,6 +146,64 @@ fn mattermost(tokens: &Tokens<ReadWrite>) -> Product {
         dead: (401, "api.context.session_expired.app_error"),
         forbidden: (403, "api.context.permissions.app_error"),
         code: "id",
+    }
+}
+
+/// Paths are below this one.
+const ROCKETCHAT: &str = "/api/v1/users";
+
+const ROCKETCHATS_CALLS: &[Call] = &[
+    call(
+        "POST .generatePersonalAccessToken",
+        ".generatePersonalAccessToken",
+        r#"{"tokenName":"another $NAME"}"#,
+    ),
+    call(
+        "POST .regeneratePersonalAccessToken",
+        ".regeneratePersonalAccessToken",
+        r#"{"tokenName":"$NAME"}"#,
+    ),
+    call("GET .getPersonalAccessTokens", ".getPersonalAccessTokens", ""),
+    call(
+        "POST .removePersonalAccessToken",
+        ".removePersonalAccessToken",
+        r#"{"tokenName":"$NAME"}"#,
+    ),
+];
+
+const ROCKETCHATS_TRANSPORTS: &[Transport] = &[
+    ("both headers", |text, owner| {
+        vec![("x-auth-token", text.to_owned()), ("x-user-id", owner.to_string())]
+    }),
+    ("both headers, the other way round", |text, owner| {
+        vec![("x-user-id", owner.to_string()), ("x-auth-token", text.to_owned())]
+    }),
+];
+
+/// Nobody is asked for a second factor here.
+fn rocketchat(tokens: &Tokens<ReadWrite>) -> Product {
+    let mut policy = FactorPolicy::rocketchat();
+    policy.asked_for.clear();
+    let key = Key::new(KeyId::new("k1").unwrap(), &[7; 32]).unwrap();
+    let sealer = AeadSealer::new(&Keyring::new(key), SeededRandomness::new(3)).unwrap();
+    let realm = tokens.store().realm().clone();
+    let vault = Vault::new(MemoryStore::default(), sealer, realm);
+    let two_factor = TwoFactor::new(tokens.clone(), vault, policy);
+    let layer = BearerLayer::new(tokens.clone());
+    let (reading, managing) = (ReadWrite::Read, ReadWrite::Write);
+    let face = Arc::new(RocketChat::new(layer, Arc::new(Accounts), two_factor, reading, managing));
+    Product {
+        name: ROCKETCHAT,
+        declared: face.declared(),
+        router: face.router(),
+        transports: ROCKETCHATS_TRANSPORTS,
+        calls: ROCKETCHATS_CALLS,
+        dead: (401, "You must be logged in to do this."),
+        forbidden: (
+            403,
+            "User does not have the permissions required for this action [error-unauthorized]",
+        ),
+        code: "error",
     }
 }
 
@@ -153,7 +223,7 @@ impl Directory for Accounts {
         };
         Ok(PEOPLE.iter().find(is).map(|name| {
             let mut account = Account::new(id(name), 1, *name, DateTime::UNIX_EPOCH);
-            account.roles = vec!["system_admin".to_owned()];
+            account.roles = ["system_admin", "admin"].map(str::to_owned).to_vec();
             if *name == "adminbot" {
                 (account.kind, account.bot_owner) = (AccountKind::Bot, Some(id("admin")));
             }
@@ -190,6 +260,7 @@ async fn scene() -> (Tokens<ReadWrite>, Vec<Held>, i64) {
     let mut policy = KindPolicy::personal();
     (policy.never_expires, policy.quota, policy.minting) = (true, None, Minting::AsOwner);
     let format = Format::new("chatp").unwrap().with("chats", Kind::session()).unwrap();
+    let format = format.reading(Shape::MATTERMOST).reading(Shape::ROCKET_CHAT);
     let policy = Policy::default().with_kind(Kind::personal(), policy);
     let rules = Rules::new(format, Keyring::unkeyed()).with_policy(policy);
     let start = DateTime::from_timestamp_millis(1_800_000_000_000).unwrap();
@@ -211,6 +282,13 @@ async fn scene() -> (Tokens<ReadWrite>, Vec<Held>, i64) {
     let mut reading = personal("admin");
     reading.grant = Grant::only([ReadWrite::Read]).unwrap();
     hold("one that reads", "admin", &issue(&tokens, reading).await.0, Fate::Looks);
+    for shape in [Shape::MATTERMOST, Shape::ROCKET_CHAT] {
+        let (text, _) = issue(&tokens, personal("admin").in_shape(Some(shape))).await;
+        hold(shape.name(), "admin", &text, Fate::Works);
+        let (text, revoked) = issue(&tokens, personal("admin").in_shape(Some(shape))).await;
+        tokens.revoke(revoked.parse().unwrap(), By::Host(&host), None).await.unwrap();
+        hold("a revoked one without an id", "admin", &text, Fate::Dead);
+    }
     let (text, asleep) = issue(&tokens, personal("admin")).await;
     tokens.deactivate(asleep.parse().unwrap(), By::Host(&host), None).await.unwrap();
     hold("a deactivated one", "admin", &text, Fate::Dead);
@@ -239,7 +317,7 @@ async fn scene() -> (Tokens<ReadWrite>, Vec<Held>, i64) {
 #[tokio::test]
 async fn every_route_judges_a_token_the_same_whatever_carries_it() {
     let (tokens, held, soon) = scene().await;
-    for product in [mattermost(&tokens)] {
+    for product in [mattermost(&tokens), rocketchat(&tokens)] {
         let called: BTreeSet<String> = product
             .calls
             .iter()
@@ -260,35 +338,50 @@ async fn every_route_judges_a_token_the_same_whatever_carries_it() {
             for Held { kind, owner, text, fate } in &held {
                 let expected = match (fate, need) {
                     (Fate::Dead, _) => (product.dead.0, Some(product.dead.1)),
-                    (Fate::Looks, Need::Scope(ReadWrite::Write)) => {
+                    (Fate::Looks, need) if changes(call, need) => {
                         (product.forbidden.0, Some(product.forbidden.1))
                     }
                     _ => (call.works, None),
                 };
-                for (header, scheme) in product.transports {
-                    let (_, fresh) = issue(&tokens, personal(owner_of(owner))).await;
+                for (how, headers) in product.transports {
+                    let name = format!("token {asked} of {}", product.name);
+                    let named = TokenName::new(name.as_str()).unwrap();
+                    let (_, fresh) = issue(&tokens, personal(owner_of(owner)).named(named)).await;
                     let fill = |text: &str| {
-                        text.replace("$TOKEN", &fresh).replace("$SOON", &soon.to_string())
+                        let text = text.replace("$TOKEN", &fresh).replace("$NAME", &name);
+                        text.replace("$SOON", &soon.to_string())
                     };
                     let method = call.route.split_once(' ').unwrap().0;
-                    let request = Request::builder()
-                        .method(method)
-                        .uri(format!("{}{}", product.name, fill(call.path)))
-                        .header(*header, format!("{scheme}{text}"))
-                        .body(Body::from(fill(call.body)))
-                        .unwrap();
+                    let mut request = Request::builder().method(method).uri(format!(
+                        "{}{}",
+                        product.name,
+                        fill(call.path)
+                    ));
+                    for (header, value) in headers(text, &id(owner)) {
+                        request = request.header(header, value);
+                    }
+                    let request = request.body(Body::from(fill(call.body))).unwrap();
                     let (parts, body) =
                         product.router.clone().oneshot(request).await.unwrap().into_parts();
                     let body = body.collect().await.unwrap().to_bytes();
                     let told: Value = serde_json::from_slice(&body).unwrap();
                     let code = expected.1.map(|_| told[product.code].as_str().unwrap());
-                    let what = format!("{route} with {kind}, {header}: {scheme}: {told}");
+                    let what = format!("{route} with {kind}, {how}: {told}");
                     assert_eq!((parts.status.as_u16(), code), expected, "{what}");
                     asked += 1;
                 }
             }
         }
         assert_eq!(asked, product.calls.len() * held.len() * product.transports.len());
+    }
+}
+
+/// Whether a call changes something. Rocket.Chat's routes look at tokens themselves, and are declared
+/// as open.
+fn changes(call: &Call, need: &Need<ReadWrite>) -> bool {
+    match need {
+        Need::Scope(scope) => *scope == ReadWrite::Write,
+        _ => call.route.starts_with("POST"),
     }
 }
 
@@ -440,6 +533,55 @@ fn a_websocket_opens_for_the_same_tokens_however_it_is_given_one() {
             ("no token", "nonsense", false),
         ],
     );
+}
+
+/// A request that carries the token in Rocket.Chat's headers.
+fn in_headers(server: &Server, owner: &str, token: &str) -> u16 {
+    let request = format!(
+        "GET /api/v1/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-auth-token: {token}\r\nx-user-id: {}\r\n\r\n",
+        id(owner)
+    );
+    server.exchange(request.as_bytes()).unwrap().status
+}
+
+/// Signing in with the token instead of a password, and using what that yields.
+fn by_resuming(server: &Server, owner: &str, token: &str) -> u16 {
+    let answer = server.call("POST", "/api/v1/login", "", Some(&json!({"resume": token})));
+    if answer.status != 200 {
+        return answer.status;
+    }
+    let data = &answer.json()["data"];
+    assert_eq!(data["userId"], json!(id(owner)));
+    assert_eq!(data["authToken"], token, "it is the same token");
+    in_headers(server, owner, &text(&data["authToken"]))
+}
+
+#[test]
+fn rocketchats_sign_in_takes_the_tokens_that_its_headers_take() {
+    let server = server("resuming", &json!({}));
+    let (admin, session) = (server.sign_in("admin", PASSWORD), server.sign_in("bob", PASSWORD));
+    let (person, _) = made(&server, &session, &json!({"name": "person"}));
+    let (reader, _) = made(&server, &session, &json!({"name": "reader", "scopes": ["read"]}));
+    let (revoked, revoked_id) = made(&server, &session, &json!({"name": "revoked"}));
+    server.call("DELETE", &format!("/tokens/{revoked_id}"), &session, None).is(204);
+    let (asleep, asleep_id) = made(&server, &session, &json!({"name": "asleep"}));
+    server.call("POST", &format!("/tokens/{asleep_id}/deactivate"), &session, None).is(200);
+    let gone = server.sign_in("gone", PASSWORD);
+    server.call("POST", &format!("/owners/{}/deactivate", id("gone")), &admin, None).is(200);
+    let bot = bots(&server, &admin);
+    for (kind, owner, token, expected) in [
+        ("a session", "bob", &session, 200),
+        ("a person's", "bob", &person, 200),
+        ("a bot's", "bot", &bot, 200),
+        ("one that reads", "bob", &reader, 200),
+        ("a deactivated one", "bob", &asleep, 401),
+        ("a revoked one", "bob", &revoked, 401),
+        ("a deactivated account's", "gone", &gone, 401),
+        ("no token", "bob", &"nonsense".to_owned(), 401),
+    ] {
+        assert_eq!(in_headers(&server, owner, token), expected, "{kind} in headers");
+        assert_eq!(by_resuming(&server, owner, token), expected, "{kind} by resuming");
+    }
 }
 
 #[test]
