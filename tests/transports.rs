@@ -585,6 +585,26 @@ fn rocketchats_sign_in_takes_the_tokens_that_its_headers_take() {
 }
 
 #[test]
+fn deactivating_an_account_on_mattermosts_face_takes_its_bots_along() {
+    let server = server("bots", &json!({}));
+    let admin = server.sign_in("admin", PASSWORD);
+    let bot = bots(&server, &admin);
+    let works = || server.call("GET", "/api/v4/users/me", &bot, None).status;
+    let set = |name: &str, active: bool| {
+        let path = format!("/api/v4/users/{}/active", id(name));
+        server.call("PUT", &path, &admin, Some(&json!({"active": active}))).is(200);
+    };
+    assert_eq!(works(), 200);
+    set("bob", false);
+    assert_eq!(works(), 401);
+    // They do not come back with it; each is let in again by itself.
+    set("bob", true);
+    assert_eq!(works(), 401);
+    set("bot", true);
+    assert_eq!(works(), 200);
+}
+
+#[test]
 fn a_websocket_refuses_peoples_tokens_where_those_are_switched_off() {
     let server = server("switched_off", &json!({"enable_user_access_tokens": false}));
     let (admin, session) = (server.sign_in("admin", PASSWORD), server.sign_in("bob", PASSWORD));

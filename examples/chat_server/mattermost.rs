@@ -145,12 +145,16 @@ async fn set_active(State(host): OnHost, id: Segment, request: Request) -> Handl
     }
     let entry = host.accounts.of(&id).ok_or(Failure::MissingAccount)?;
     let (owner, by) = (&entry.account.id, By::administrator(caller.token()));
-    let changed = if active {
-        host.tokens.reactivate_owner(owner, by).await
-    } else {
-        host.tokens.deactivate_owner(owner, by, None).await
-    };
-    changed.map_err(|_| Failure::Unavailable)?;
+    if active {
+        host.tokens.reactivate_owner(owner, by).await.map_err(|_| Failure::Unavailable)?;
+        return Ok(ok());
+    }
+    // Its bots go with it and do not come back with it, as there: somebody looks at each first.
+    let bots = host.accounts.all().filter(|bot| bot.account.bot_owner.as_ref() == Some(owner));
+    for gone in std::iter::once(owner).chain(bots.map(|bot| &bot.account.id)) {
+        let changed = host.tokens.deactivate_owner(gone, by, None).await;
+        changed.map_err(|_| Failure::Unavailable)?;
+    }
     Ok(ok())
 }
 
