@@ -706,7 +706,7 @@ fn a_start_that_fails_says_why_in_one_line_and_leaves_nothing() {
             "default_limit",
         ),
         (
-            accounts("17.json", r#"{"settings": {"rocketchat": {"max_email_attempts": 6}}}"#)
+            accounts("26.json", r#"{"settings": {"rocketchat": {"max_email_attempts": 6}}}"#)
                 .into(),
             "settings.rocketchat.max_email_attempts: 6 is not within 1 to 5",
         ),
@@ -730,6 +730,8 @@ fn a_start_that_fails_says_why_in_one_line_and_leaves_nothing() {
         (accounts("23.json", &lifetime(json!(36_501))).into(), "token_lifetime_days: 36501 is not"),
         (accounts("24.json", &lifetime(json!(-1))).into(), "token_lifetime_days"),
         (accounts("25.json", &lifetime(json!("30"))).into(), "token_lifetime_days"),
+        (owned(&["--import-mattermost", "nowhere.json"]), "nowhere.json"),
+        (owned(&["--import-rocketchat", "nowhere.json"]), "nowhere.json"),
     ];
     for (arguments, names) in table {
         let mut all: Vec<&str> = Vec::new();

@@ -18,6 +18,8 @@ pub(super) struct Description<'a> {
     pub(super) parameters: fn(&Method, &str) -> Vec<Value>,
     /// The schema of a parameter in a path, by its name.
     pub(super) in_path: fn(&str) -> Value,
+    /// The content types in which a body may come.
+    pub(super) bodies: &'a [&'a str],
     /// With which statuses every route may fail, besides its own.
     pub(super) everywhere: &'a [&'a str],
     /// The response for one of the statuses with which a route fails.
@@ -67,7 +69,10 @@ impl Description<'_> {
         });
         if let (Some((schema, required)), Some(operation)) = (words.body, operation.as_object_mut())
         {
-            let content = json!({"application/json": {"schema": reference(schema)}});
+            let types = self.bodies.iter();
+            let content: Map<String, Value> = types
+                .map(|kind| ((*kind).to_owned(), json!({"schema": reference(schema)})))
+                .collect();
             let body = json!({"content": content, "required": required});
             operation.insert("requestBody".into(), body);
         }
@@ -85,6 +90,9 @@ impl Description<'_> {
         json!([all])
     }
 }
+
+/// The content type of bodies on most faces.
+pub(super) const JSON: &str = "application/json";
 
 /// What a route does, which its declaration does not say.
 pub(super) struct Words {

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use super::Mattermost;
 use super::codec::{DEFAULT_LIMIT, LARGEST_LIMIT};
 use crate::core::scope::Scope;
-use crate::wire::openapi::{Description, Words, object, parameter, reference, response, text};
+use crate::wire::openapi::{
+    Description, JSON, Words, object, parameter, reference, response, text,
+};
 
 /// The document, as JSON.
 pub(super) fn document<S: Scope>(face: &Mattermost<S>) -> String {
@@ -20,6 +22,7 @@ pub(super) fn document<S: Scope>(face: &Mattermost<S>) -> String {
             "user_id" => json!({"type": "string", "pattern": "^([A-Za-z0-9]{26}|me)$"}),
             _ => json!({"type": "string", "pattern": "^[A-Za-z0-9]{26}$"}),
         },
+        bodies: &[JSON],
         everywhere: if face.limiter.is_some() { &["429"] } else { &[] },
         failure: |status| match status {
             "429" => json!({

@@ -7,7 +7,7 @@ use super::query::{DEFAULT_LIMIT, LARGEST_LIMIT};
 use super::schema::schemas;
 use crate::core::scope::Scope;
 use crate::http::Declared;
-use crate::wire::openapi::{Description, Words, parameter, response, text};
+use crate::wire::openapi::{Description, JSON, Words, parameter, response, text};
 
 /// The document, as JSON.
 pub(super) fn document<S: Scope>(declared: &[Declared<S>]) -> String {
@@ -18,6 +18,7 @@ pub(super) fn document<S: Scope>(declared: &[Declared<S>]) -> String {
         words: &OPERATIONS,
         parameters,
         in_path: |_| text(),
+        bodies: &[JSON],
         everywhere: &[],
         failure: |_| {
             response("A problem, as RFC 9457 writes it.", "application/problem+json", "Problem")

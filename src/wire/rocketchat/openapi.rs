@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use super::{Profile, RocketChat};
 use crate::core::scope::Scope;
 use crate::http::{Declared, Need};
-use crate::wire::openapi::{Description, Words, object, parameter, reference, response, text};
+use crate::wire::openapi::{
+    Description, JSON, Words, object, parameter, reference, response, text,
+};
 
 /// The document, as JSON.
 pub(super) fn document<S: Scope>(face: &RocketChat<S>) -> String {
@@ -18,6 +20,7 @@ pub(super) fn document<S: Scope>(face: &RocketChat<S>) -> String {
         words: &words(face.profile),
         parameters,
         in_path: |_| text(),
+        bodies: &[JSON, "application/x-www-form-urlencoded"],
         everywhere: if face.limiter.is_some() { &["429"] } else { &[] },
         failure: |status| {
             let schema = match status {
