@@ -13,10 +13,12 @@ use keyfob::core::error::ImportError;
 use keyfob::import::{Outcome, Report, Skipped, import, mattermost, rocketchat};
 use keyfob::ports::store::{EventQuery, Filter, Query};
 use keyfob::store::memory::MemoryStore;
+use keyfob::store::sqlite::SqliteStore;
 use keyfob::testing::{ManualClock, SeededRandomness, block_on};
 use keyfob::{
     Access, Actor, Builder, By, EventKind, Expiry, Format, Grant, Key, KeyId, Keyring, KindPolicy,
-    OwnerId, Policy, ReadWrite, Rules, Shape, State, TokenId, TokenRecord, Tokens,
+    OwnerId, Policy, ReadWrite, RealmId, Rules, Shape, State, TokenId, TokenRecord, TokenStore,
+    Tokens,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -26,6 +28,13 @@ const HOST: By<'static> = By::Host(&ITSELF);
 const START_MS: i64 = 1_800_000_000_000;
 
 fn service(change: impl FnOnce(&mut KindPolicy)) -> (Tokens<ReadWrite>, ManualClock) {
+    service_on(MemoryStore::default(), change)
+}
+
+fn service_on(
+    store: impl TokenStore,
+    change: impl FnOnce(&mut KindPolicy),
+) -> (Tokens<ReadWrite>, ManualClock) {
     let key = Key::new(KeyId::new("k1").unwrap(), &[7; 32]).unwrap();
     let format =
         Format::new("chat").unwrap().reading(Shape::MATTERMOST).reading(Shape::ROCKET_CHAT);
@@ -36,7 +45,6 @@ fn service(change: impl FnOnce(&mut KindPolicy)) -> (Tokens<ReadWrite>, ManualCl
     let policy = Policy::default().with_kind(keyfob::Kind::personal(), personal);
     let rules = Rules::new(format, Keyring::new(key)).with_policy(policy);
     let clock = ManualClock::new(DateTime::from_timestamp_millis(START_MS).unwrap());
-    let store = MemoryStore::default();
     (Builder::new(store, rules, clock.clone(), SeededRandomness::new(1)).build(), clock)
 }
 
@@ -263,6 +271,31 @@ fn a_broken_rocketchat_user_or_token_is_skipped_and_the_rest_is_taken() {
     let records = all(&tokens);
     assert_eq!(records[0].secret_issued_at.timestamp_millis(), START_MS);
     assert_eq!(records[1].name.as_str(), "line break");
+}
+
+#[test]
+fn what_was_imported_into_a_file_is_there_when_it_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        let store = SqliteStore::open(folder.path().join("tokens.db"), RealmId::default());
+        service_on(store.unwrap(), |_| {}).0
+    };
+    let (text, token) = rocketchat_token(1);
+    let export = json!([mattermost_row(1), with(mattermost_row(2), "isactive", false)]).to_string();
+    let rows = || {
+        let mut rows = mattermost::read(&export);
+        rows.extend(rocketchat::read(&user("alice", json!([token])).to_string()));
+        rows
+    };
+    assert_eq!(take(&open(), rows()).taken(), 3);
+    let tokens = open();
+    assert_eq!(take(&tokens, rows()).taken_before(), 3);
+    assert_eq!(verdict(&tokens, &word(101)), word(1).parse().map_err(|_| "no id"));
+    assert_eq!(verdict(&tokens, &word(102)), Err("deactivated"));
+    assert!(verdict(&tokens, &text).is_ok());
+    let records = all(&tokens);
+    assert_eq!(records[2].secret_issued_at.timestamp_millis(), 1_533_143_868_068);
+    assert_eq!(records.len(), 3);
 }
 
 #[test]
