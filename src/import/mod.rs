@@ -5,23 +5,23 @@
 //!
 //! ```
 //! use keyfob::import::{import, mattermost};
-//! # use keyfob::store::memory::MemoryStore;
-//! # use keyfob::{Builder, Format, Grant, Keyring, Policy, ReadWrite, RealmId, Rules, Shape, Tokens};
-//! # use keyfob::core::verify::Access;
-//! # use keyfob::testing::{block_on, ManualClock, SeededRandomness};
-//! # let rules = Rules::new(Format::new("chat")?.reading(Shape::MATTERMOST), Keyring::unkeyed(), Policy::default());
-//! # let store = MemoryStore::new(RealmId::new("example")?);
-//! # let tokens: Tokens<ReadWrite> =
-//! #     Builder::new(store, rules, ManualClock::at_ms(1_800_000_000_000), SeededRandomness::new(1)).build();
-//! let export = r#"{"id":"ybndrfg8ejkmcpqxot1uwisz3y","token":"szayourtokenyourtokenyours",
+//! use keyfob::store::memory::MemoryStore;
+//! use keyfob::{Access, Format, Grant, Keyring, ReadWrite, Rules, Shape, Tokens};
+//!
+//! # async fn moving() -> Result<(), Box<dyn std::error::Error>> {
+//! let format = Format::new("chat")?.reading(Shape::MATTERMOST);
+//! let rules = Rules::new(format, Keyring::unkeyed());
+//! let tokens = Tokens::<ReadWrite>::new(MemoryStore::default(), rules);
+//! let export = r#"{"id":"8wx7skx8qbbtdyq1w5zj3fmumh","token":"hf3k9xqjm7gdupb5ecnsw8yrot",
 //!     "userid":"alice","description":"ci","isactive":true,"expiresat":0}"#;
 //!
-//! # block_on(async {
-//! let report = import(&tokens, mattermost::read(export), |owner| Some(owner.clone()), &Grant::Full).await;
-//! assert_eq!(report.taken(), 1);
-//! assert!(tokens.authenticate("szayourtokenyourtokenyours", &Access::any()).await.is_ok());
-//! # });
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! let rows = mattermost::read(export);
+//! let report = import(&tokens, rows, |owner| Some(owner.clone()), &Grant::Full).await;
+//! assert_eq!(report.to_string(), "1 taken over, 0 taken over before, 0 skipped");
+//! assert!(tokens.authenticate("hf3k9xqjm7gdupb5ecnsw8yrot", &Access::any()).await.is_ok());
+//! # Ok(())
+//! # }
+//! # keyfob::testing::block_on(moving()).unwrap();
 //! ```
 
 mod export;
