@@ -47,9 +47,7 @@ impl Imports {
         tokens: &Tokens<ReadWrite>,
         accounts: &Accounts,
     ) -> Result<(), String> {
-        let account = |owner: &OwnerId| {
-            accounts.all().find(|entry| entry.account.id == *owner).map(|_| owner.clone())
-        };
+        let account = |owner: &OwnerId| accounts.of(owner).map(|entry| entry.account.id.clone());
         for (shape, rows) in self.0 {
             let report = import::import(tokens, rows, account, &Grant::Full).await;
             for line in report.to_string().lines() {
