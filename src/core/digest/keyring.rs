@@ -112,10 +112,8 @@ impl Keyring {
     /// The digest of a presented text under the current key.
     #[must_use]
     pub fn digest(&self, presented: &PresentedToken<'_>) -> StoredDigest {
-        match presented.form() {
-            Form::Native { id, secret, .. } => self.digest_secret(id, secret),
-            Form::Text(text) => self.digest_text(text),
-        }
+        let key = self.current.as_ref();
+        stored(key, DigestScheme::of(presented), presented_digest(key, presented))
     }
 
     /// The digest of an id-less text under the current key.
@@ -129,8 +127,7 @@ impl Keyring {
     #[must_use]
     pub fn digest_hashed(&self, sha256: Digest) -> StoredDigest {
         let key = self.current.as_ref();
-        let digest = keyed_text(key, sha256);
-        StoredDigest { scheme: DigestScheme::Text, key: key.map(|key| key.id.clone()), digest }
+        stored(key, DigestScheme::Text, keyed_text(key, sha256))
     }
 
     /// Only the 256 bits of [`Keyring::digest`]: nothing is allocated.
@@ -148,17 +145,13 @@ impl Keyring {
     ) -> impl Iterator<Item = StoredDigest> + 'k {
         let unkeyed = self.unkeyed.then_some(None);
         let keys = self.current.iter().chain(&self.previous).map(Some).chain(unkeyed);
-        keys.map(|key| StoredDigest {
-            scheme: DigestScheme::of(presented),
-            key: key.map(|key| key.id.clone()),
-            digest: presented_digest(key, presented),
-        })
+        let scheme = DigestScheme::of(presented);
+        keys.map(move |key| stored(key, scheme, presented_digest(key, presented)))
     }
 
     pub(in crate::core) fn digest_secret(&self, id: TokenId, secret: &[u8]) -> StoredDigest {
         let key = self.current.as_ref();
-        let digest = native(key, id, secret);
-        StoredDigest { scheme: DigestScheme::Native, key: key.map(|key| key.id.clone()), digest }
+        stored(key, DigestScheme::Native, native(key, id, secret))
     }
 
     /// Whether `stored` is the digest of `presented`.
@@ -226,6 +219,10 @@ impl UnknownKey {
     pub const fn code(&self) -> &'static str {
         "unknown_key"
     }
+}
+
+fn stored(key: Option<&Key>, scheme: DigestScheme, digest: Digest) -> StoredDigest {
+    StoredDigest { scheme, key: key.map(|key| key.id.clone()), digest }
 }
 
 #[inline]
