@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+#[cfg(any(feature = "mattermost", feature = "rocketchat"))]
+use http::HeaderMap;
 
 use crate::core::id::OwnerId;
 
@@ -41,5 +43,12 @@ impl Allowance {
         let wait = self.resets_at.signed_duration_since(now);
         let part = i64::from(wait.subsec_nanos() > 0);
         wait.num_seconds().saturating_add(part).max(0)
+    }
+
+    /// Tells what is left, in the headers that both products have. What the last one counts differs.
+    pub(crate) fn tell(&self, reset: i64, headers: &mut HeaderMap) {
+        headers.insert("x-ratelimit-limit", self.limit.into());
+        headers.insert("x-ratelimit-remaining", self.remaining.into());
+        headers.insert("x-ratelimit-reset", reset.into());
     }
 }

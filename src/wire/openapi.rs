@@ -136,7 +136,7 @@ impl Words {
     fn done(&self) -> Value {
         match self.answer {
             "" => json!({"description": "Done."}),
-            schema => response("Done.", "application/json", schema),
+            schema => response("Done.", JSON, schema),
         }
     }
 }

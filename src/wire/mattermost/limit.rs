@@ -2,8 +2,8 @@
 
 use axum::extract::{MatchedPath, Request};
 use chrono::{DateTime, Utc};
+use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue};
 
 use crate::http::{Allowance, Limiter, client_address};
 
@@ -18,11 +18,9 @@ pub(super) fn take(limiter: &dyn Limiter, request: &Request) -> Allowance {
 
 /// In the product's headers, which count seconds from now.
 pub(super) fn tell(allowance: &Allowance, now: DateTime<Utc>, headers: &mut HeaderMap) {
-    let seconds = HeaderValue::from(allowance.seconds_left(now));
-    headers.insert("x-ratelimit-limit", HeaderValue::from(allowance.limit));
-    headers.insert("x-ratelimit-remaining", HeaderValue::from(allowance.remaining));
+    let seconds = allowance.seconds_left(now);
+    allowance.tell(seconds, headers);
     if !allowance.is_admitted {
-        headers.insert(RETRY_AFTER, seconds.clone());
+        headers.insert(RETRY_AFTER, seconds.into());
     }
-    headers.insert("x-ratelimit-reset", seconds);
 }

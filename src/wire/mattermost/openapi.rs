@@ -29,7 +29,7 @@ pub(super) fn document<S: Scope>(face: &Mattermost<S>) -> String {
                 "description": "Too many requests.",
                 "content": {"text/plain": {"schema": text()}},
             }),
-            _ => response("An error, told apart by its id.", "application/json", "Error"),
+            _ => response("An error, told apart by its id.", JSON, "Error"),
         },
     };
     description.document(&face.declared())

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, Method};
+use http::Method;
 
 use super::{Caller, Failure, RocketChat};
 use crate::core::scope::Scope;
@@ -23,19 +23,12 @@ impl<S: Scope> RocketChat<S> {
         let allowance = limiter.take(&format!("{method} {path}"), address, Some(account));
         let answered = if allowance.is_admitted { work.await } else { Err(self.wait(&allowance)) };
         let mut response = answered.unwrap_or_else(Failure::into_response);
-        tell(&allowance, response.headers_mut());
+        // An instant, in milliseconds since 1970.
+        allowance.tell(allowance.resets_at.timestamp_millis(), response.headers_mut());
         Ok(response)
     }
 
     fn wait(&self, allowance: &Allowance) -> Failure {
         Failure::too_many_requests(allowance.seconds_left(self.two_factor.tokens().now()))
     }
-}
-
-/// In the product's headers, with an instant in milliseconds since 1970.
-fn tell(allowance: &Allowance, headers: &mut HeaderMap) {
-    let Allowance { limit, remaining, resets_at, .. } = allowance;
-    headers.insert("x-ratelimit-limit", HeaderValue::from(*limit));
-    headers.insert("x-ratelimit-remaining", HeaderValue::from(*remaining));
-    headers.insert("x-ratelimit-reset", HeaderValue::from(resets_at.timestamp_millis()));
 }

@@ -28,7 +28,7 @@ pub(super) fn document<S: Scope>(face: &RocketChat<S>) -> String {
                 "401" => "NotSignedIn",
                 _ => "Refusal",
             };
-            response("What was wrong.", "application/json", schema)
+            response("What was wrong.", JSON, schema)
         },
     };
     // They are declared as public, since what they need is in headers of their own.
