@@ -41,7 +41,7 @@
 //! # Features
 //!
 //! `memory`, `os` and `service` are on by default; `sqlite`, `postgres`, `postgres-tls`, `tokio`,
-//! `tracing`, `two-factor`, `http`, `axum`, `mattermost`, `native`, `rocketchat`, `import` and
+//! `tracing`, `two-factor`, `http`, `axum`, `awx`, `mattermost`, `native`, `rocketchat`, `import` and
 //! `testing` are not. None changes what is there without it.
 //! Without any, the tree holds no runtime, no server and no database.
 //!
@@ -84,10 +84,15 @@ pub mod testing;
 #[cfg(feature = "two-factor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "two-factor")))]
 pub mod two_factor;
-#[cfg(any(feature = "mattermost", feature = "native", feature = "rocketchat"))]
+#[cfg(any(feature = "awx", feature = "mattermost", feature = "native", feature = "rocketchat"))]
 #[cfg_attr(
     docsrs,
-    doc(cfg(any(feature = "mattermost", feature = "native", feature = "rocketchat")))
+    doc(cfg(any(
+        feature = "awx",
+        feature = "mattermost",
+        feature = "native",
+        feature = "rocketchat"
+    )))
 )]
 pub mod wire;
 

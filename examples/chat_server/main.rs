@@ -11,6 +11,7 @@ mod accounts;
 mod accounts_file;
 mod arguments;
 mod attempts;
+mod awx;
 mod factors;
 mod forwarded;
 mod greeting;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use keyfob::http::Answers;
 use keyfob::os::TokioTimer;
+use keyfob::wire::awx::Awx;
 use keyfob::wire::mattermost::{self as mattermost_wire, Mattermost};
 use keyfob::wire::native::{Native, Needs};
 use keyfob::wire::rocketchat::RocketChat;
@@ -70,6 +72,7 @@ use crate::tokens::Opened;
 struct Host {
     accounts: Arc<Accounts>,
     attempts: Attempts,
+    awx: Awx<ReadWrite>,
     connections: Connections,
     factors: Factors,
     mattermost: Mattermost<ReadWrite>,
@@ -117,7 +120,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let bound = accounts.settings().revocation_bound();
     let imports = Imports::read(&arguments)?;
     let settings = accounts.settings();
-    let issued = [settings.mattermost_shape(), settings.rocketchat_shape()];
+    let issued = [settings.awx_shape(), settings.mattermost_shape(), settings.rocketchat_shape()];
     let shapes = issued.into_iter().flatten().chain(imports.shapes());
     let opened = tokens::open(&arguments.store, key_file, bound, shapes.collect());
     let Opened { tokens, vault } = opened.await?;
@@ -146,11 +149,12 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let mattermost = Mattermost::new(gate.clone(), directory(), needs, settings.mattermost());
     let mattermost = mattermost.in_shape(settings.mattermost_shape());
     let two_factor = factors.rocketchat.clone();
-    let rocketchat = RocketChat::new(gate, directory(), two_factor, reading, managing);
+    let rocketchat = RocketChat::new(gate.clone(), directory(), two_factor, reading, managing);
     let rocketchat = rocketchat.in_shape(settings.rocketchat_shape());
     let rocketchat = Arc::new(rocketchat.profile(settings.rocketchat_profile()));
-    let host = Arc::new(Host {
+    let host = Arc::new_cyclic(|host| Host {
         attempts: Attempts::new(Arc::clone(tokens.clock())),
+        awx: awx::face(gate, &accounts, host.clone()),
         connections: Connections::default(),
         factors,
         mattermost,

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::messages::Message;
-use crate::{Host, mattermost, page, people, rocketchat, sign_in, stream};
+use crate::{Host, awx, mattermost, page, people, rocketchat, sign_in, stream};
 
 /// Everything, with what each route needs.
 pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
@@ -29,6 +29,7 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .route("/page.css", get(page::style))
         .route("/page.js", get(page::script))
         .route("/login", post(sign_in::sign_in))
+        .route(AWX_DOCUMENT, described(host.awx.openapi()))
         .route(MATTERMOST_DOCUMENT, described(host.mattermost.openapi()))
         .route(ROCKETCHAT_DOCUMENT, described(host.rocketchat.openapi()))
         .with_state(Arc::clone(&host));
@@ -38,18 +39,20 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .post("/messages", Need::Scope(ReadWrite::Write), say)
         .get("/messages/stream", Need::Scope(ReadWrite::Read), stream::stream);
     let open = open.merge(rocketchat::router(&host));
-    let mattermost = mattermost::router(&host);
+    let guarded = awx::router(&host).merge(mattermost::router(&host));
     let others = rocketchat::declared(&host);
     let routes = own.with_state(host).merge(native.routes());
     let mut declared = routes.declared();
     declared.extend(others);
-    for path in ["/", "/page.css", "/page.js", MATTERMOST_DOCUMENT, ROCKETCHAT_DOCUMENT] {
+    for path in
+        ["/", "/page.css", "/page.js", AWX_DOCUMENT, MATTERMOST_DOCUMENT, ROCKETCHAT_DOCUMENT]
+    {
         declared.push(Declared::new(Method::GET, path, Need::Public));
     }
     declared.push(Declared::new(Method::POST, "/login", Need::Public));
-    // Mattermost's face guards itself: it has words of its own for what it does not serve.
+    // These faces guard themselves: they have words of their own for what they do not serve.
     guard(&declared, open.merge(routes.into_router(native.layer())))
-        .merge(mattermost)
+        .merge(guarded)
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -114,6 +117,8 @@ async fn in_time(request: Request, next: Next) -> Response {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).into_response()
     })
 }
+
+const AWX_DOCUMENT: &str = "/openapi/awx.json";
 
 const MATTERMOST_DOCUMENT: &str = "/openapi/mattermost.json";
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use keyfob::Shape;
 use keyfob::core::factor_policy::{FactorPolicy, method};
-use keyfob::wire::mattermost;
 use keyfob::wire::rocketchat::Profile;
+use keyfob::wire::{awx, mattermost};
 use serde::Deserialize;
 
 use crate::accounts_file::object;
@@ -116,6 +116,19 @@ impl Settings {
         self.rocketchat.token_format.shape(Shape::ROCKET_CHAT)
     }
 
+    /// What AWX's administrator would set.
+    pub(crate) const fn awx(&self) -> awx::Settings {
+        awx::Settings {
+            expire_seconds: self.awx.access_token_expire_seconds,
+            external_users: self.awx.allow_oauth2_for_external_users,
+        }
+    }
+
+    /// What new tokens of AWX's face look like.
+    pub(crate) const fn awx_shape(&self) -> Option<Shape> {
+        self.awx.token_format.shape(Shape::AWX)
+    }
+
     /// What Rocket.Chat's face asks for.
     pub(crate) fn rocketchat_factors(&self) -> FactorPolicy {
         let settings = &self.rocketchat;
@@ -171,6 +184,9 @@ impl Settings {
         let zitadel = &self.zitadel;
         within("zitadel.max_limit", zitadel.max_limit, 1, LARGEST_PAGE)?;
         within("zitadel.default_limit", zitadel.default_limit, 1, zitadel.max_limit)?;
+        if self.awx.access_token_expire_seconds == 0 {
+            return Err("settings.awx.access_token_expire_seconds: 0 is no life".to_owned());
+        }
         let rocketchat = &self.rocketchat;
         let code_seconds = rocketchat.email_code_seconds;
         within("rocketchat.email_code_seconds", code_seconds, 1, LONGEST_CODE_SECONDS)?;

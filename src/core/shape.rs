@@ -17,6 +17,13 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// 30 letters and digits, as AWX and Ansible Tower write them: 178 bits.
+    pub const AWX: Self = Self {
+        name: "awx",
+        alphabet: b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+        length: 30,
+    };
+
     /// 26 characters of Mattermost's own base 32: 130 bits.
     pub const MATTERMOST: Self =
         Self { name: "mattermost", alphabet: b"ybndrfg8ejkmcpqxot1uwisza345h769", length: 26 };
@@ -76,13 +83,15 @@ mod tests {
         for text in ["", "ybndrfg8ejkmcpqxot1uwisza", "ybndrfg8ejkmcpqxot1uwisza0"] {
             assert!(!Shape::MATTERMOST.fits(text.as_bytes()), "{text:?}");
         }
+        assert!(Shape::AWX.fits(b"73HNeV53E6p2oYMMAogRn9TIKt92Cf"));
+        assert!(!Shape::AWX.fits(b"73HNeV53E6p2oYMMAogRn9TIKt92C_"));
         assert!(Shape::ROCKET_CHAT.fits(b"RScctEHSmLGZGywfIhWyRpyofhKOiMoUIpimhvheU3f"));
         assert!(!Shape::ROCKET_CHAT.fits(b"RScctEHSmLGZGywfIhWyRpyofhKOiMoUIpimhvheU3+"));
     }
 
     #[test]
     fn no_hint_leaves_fewer_than_128_bits() {
-        for shape in [Shape::MATTERMOST, Shape::ROCKET_CHAT] {
+        for shape in [Shape::AWX, Shape::MATTERMOST, Shape::ROCKET_CHAT] {
             let hidden = shape.length - shape.hint_length();
             let symbols = u32::try_from(shape.alphabet.len()).unwrap();
             assert!(hidden * usize::try_from(symbols.ilog2()).unwrap() >= 128, "{shape:?}");

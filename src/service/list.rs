@@ -4,7 +4,7 @@ use crate::core::id::TokenId;
 use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
 use crate::ports::store::{EventQuery, Lookup, Page, Query, StoreError, StoredEvent};
-#[cfg(any(feature = "mattermost", feature = "rocketchat"))]
+#[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat"))]
 use crate::ports::store::{Filter, Start};
 use crate::service::error::ChangeFailure;
 use crate::service::{By, Tokens};
@@ -48,7 +48,7 @@ impl<S: Scope> Tokens<S> {
     }
 
     /// All tokens that a filter selects, page by page.
-    #[cfg(any(feature = "mattermost", feature = "rocketchat"))]
+    #[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat"))]
     pub(crate) async fn query_all(&self, filter: Filter) -> Result<Vec<TokenRecord>, StoreError> {
         let (mut query, mut records) = (Query::new(filter, Query::LARGEST_PAGE), Vec::new());
         loop {

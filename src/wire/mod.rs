@@ -1,5 +1,8 @@
 //! Token routes for the host's router, one face for each product whose clients are to be served.
 
+#[cfg(feature = "awx")]
+#[cfg_attr(docsrs, doc(cfg(feature = "awx")))]
+pub mod awx;
 #[cfg(feature = "mattermost")]
 #[cfg_attr(docsrs, doc(cfg(feature = "mattermost")))]
 pub mod mattermost;
@@ -10,5 +13,5 @@ pub mod native;
 #[cfg_attr(docsrs, doc(cfg(feature = "rocketchat")))]
 pub mod rocketchat;
 
-#[cfg(any(feature = "mattermost", feature = "native", feature = "rocketchat"))]
+#[cfg(any(feature = "awx", feature = "mattermost", feature = "native", feature = "rocketchat"))]
 mod openapi;
