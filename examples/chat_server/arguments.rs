@@ -16,6 +16,7 @@ pub(crate) struct Arguments {
     pub(crate) accounts: Option<PathBuf>,
     pub(crate) outbox: Option<PathBuf>,
     pub(crate) secret_key: Option<PathBuf>,
+    pub(crate) import_awx: Option<PathBuf>,
     pub(crate) import_mattermost: Option<PathBuf>,
     pub(crate) import_rocketchat: Option<PathBuf>,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -42,11 +43,12 @@ Usage: chat_server [OPTIONS]
                         made if absent; default PATH.key beside a SQLite file, none
                         with postgres: and with memory: a fresh key for this process
   --trusted-proxy CIDR  whose X-Forwarded-For counts; may be given several times
+  --import-awx FILE     rows of AWX's main_oauth2accesstoken, as JSON: their tokens work here
   --import-mattermost FILE
-                        rows of Mattermost's useraccesstokens, as JSON: their tokens work here
+                        rows of Mattermost's useraccesstokens, likewise
   --import-rocketchat FILE
-                        users of Rocket.Chat, as mongoexport writes them: likewise. Both may
-                        be given at every start; what was taken over once is left as it is
+                        users of Rocket.Chat, as mongoexport writes them. All may be
+                        given at every start; what was taken over once is left as it is
   --help                prints this
 ";
 
@@ -87,18 +89,20 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command,
         accounts: read.accounts.map(PathBuf::from),
         outbox: read.outbox.map(PathBuf::from),
         secret_key: read.secret_key.map(PathBuf::from),
+        import_awx: read.import_awx.map(PathBuf::from),
         import_mattermost: read.import_mattermost.map(PathBuf::from),
         import_rocketchat: read.import_rocketchat.map(PathBuf::from),
         trusted_proxies: read.trusted_proxies,
     }))
 }
 
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 9] = [
     "--listen",
     "--store",
     "--accounts",
     "--outbox",
     "--secret-key",
+    "--import-awx",
     "--import-mattermost",
     "--import-rocketchat",
     "--trusted-proxy",
@@ -111,6 +115,7 @@ struct Read {
     accounts: Option<String>,
     outbox: Option<String>,
     secret_key: Option<String>,
+    import_awx: Option<String>,
     import_mattermost: Option<String>,
     import_rocketchat: Option<String>,
     trusted_proxies: Vec<IpNet>,
@@ -124,6 +129,7 @@ impl Read {
             "--accounts" => &mut self.accounts,
             "--outbox" => &mut self.outbox,
             "--secret-key" => &mut self.secret_key,
+            "--import-awx" => &mut self.import_awx,
             "--import-mattermost" => &mut self.import_mattermost,
             "--import-rocketchat" => &mut self.import_rocketchat,
             _ => {

@@ -21,6 +21,11 @@ impl Imports {
             fs::read_to_string(path).map_err(|error| format!("{name} {}: {error}", path.display()))
         };
         let mut exports = Vec::new();
+        if let Some(path) = &arguments.import_awx {
+            let export = text("--import-awx", path)?;
+            let rows = import::awx::read(&export, |scope: ReadWrite| Grant::only([scope]));
+            exports.push((Shape::AWX, rows));
+        }
         if let Some(path) = &arguments.import_mattermost {
             let rows = import::mattermost::read(&text("--import-mattermost", path)?);
             exports.push((Shape::MATTERMOST, rows));
@@ -37,7 +42,8 @@ impl Imports {
         self.0.iter().map(|(shape, _)| *shape)
     }
 
-    /// Takes them over for the accounts of the same ids; the report is in the log.
+    /// Takes them over for the accounts of the same ids, or numbers where a product has those; the
+    /// report is in the log.
     ///
     /// # Errors
     ///
@@ -47,8 +53,16 @@ impl Imports {
         tokens: &Tokens<ReadWrite>,
         accounts: &Accounts,
     ) -> Result<(), String> {
-        let account = |owner: &OwnerId| accounts.of(owner).map(|entry| entry.account.id.clone());
         for (shape, rows) in self.0 {
+            let account = |owner: &OwnerId| {
+                let found = if shape == Shape::AWX {
+                    let number: u64 = owner.as_str().parse().ok()?;
+                    accounts.all().find(|entry| entry.account.number == number)
+                } else {
+                    accounts.of(owner)
+                };
+                found.map(|entry| entry.account.id.clone())
+            };
             let report = import::import(tokens, rows, account, &Grant::Full).await;
             for line in report.to_string().lines() {
                 tracing::info!("import of {}'s tokens: {line}", shape.name());

@@ -302,6 +302,18 @@ impl Default for RealmId {
     }
 }
 
+impl TokenName {
+    /// As much of a text as a name holds, in one line.
+    #[cfg(any(feature = "awx", feature = "import"))]
+    pub(crate) fn beginning(text: &str) -> Self {
+        let mut line = text.replace(char::is_control, " ");
+        while line.len() > 255 {
+            line.pop();
+        }
+        Self(line.into())
+    }
+}
+
 impl Default for TokenName {
     /// The empty name.
     fn default() -> Self {

@@ -25,7 +25,9 @@ pub struct ForeignToken {
     pub kind: Kind,
     /// What a person calls it.
     pub name: TokenName,
-    /// What it may do here; the products have no scopes, so it is all that its owner may.
+    /// A longer remark.
+    pub note: Note,
+    /// What it may do here; for products without scopes it is all that its owner may.
     pub grant: Grant<ScopeName>,
     /// How its text looks.
     pub shape: Shape,
@@ -52,6 +54,7 @@ impl ForeignToken {
             owner,
             kind: Kind::personal(),
             name: TokenName::default(),
+            note: Note::default(),
             grant: Grant::Full,
             shape,
             sha256,
@@ -133,6 +136,7 @@ pub fn import(
     record.owner_generation = owner.generation;
     record.kind = foreign.kind;
     record.name = foreign.name;
+    record.note = foreign.note;
     record.hint = foreign.hint;
     record.validity = Validity::new(None, expires_at);
     record.changed_at = now;

@@ -24,13 +24,14 @@
 //! # keyfob::testing::block_on(moving()).unwrap();
 //! ```
 
+pub mod awx;
 mod export;
 pub mod mattermost;
 mod report;
 pub mod rocketchat;
 
 pub use self::report::{Outcome, Report, Reported, Skipped};
-use crate::core::id::OwnerId;
+use crate::core::id::{OwnerId, ScopeName};
 use crate::core::import::ForeignToken;
 use crate::core::scope::{Grant, Scope};
 use crate::service::Tokens;
@@ -49,8 +50,9 @@ pub struct Row {
 
 /// Takes over the tokens of an export, in its order, and says what has become of each.
 ///
-/// `account` says which account here is meant by an owner of the export, if any is. `grant` is what
-/// the tokens may do here: the products have no scopes, so it is usually [`Grant::Full`].
+/// `account` says which account here is meant by an owner of the export, if any is. `grant` is the
+/// most that the tokens may do here, usually [`Grant::Full`]: those of products without scopes are
+/// given it, and others no more of their own than it holds.
 ///
 /// Trouble with the store ends it early. The report says so; what was taken over by then is there,
 /// and found again when the import is repeated.
@@ -64,7 +66,8 @@ pub async fn import<S: Scope>(
     for Row { called, token } in rows {
         let token = token.and_then(|token| {
             let owner = account(&token.owner).ok_or(Skipped::NoAccount)?;
-            Ok(ForeignToken { owner, grant: grant.names(), ..token })
+            let grant = within(&token.grant, grant).ok_or(Skipped::NoGrant)?;
+            Ok(ForeignToken { owner, grant, ..token })
         });
         let outcome = match token {
             Err(skipped) => Outcome::Skipped(skipped),
@@ -82,4 +85,15 @@ pub async fn import<S: Scope>(
         report.rows.push(Reported { called, outcome });
     }
     report
+}
+
+/// What both grants allow; `None` when that is nothing.
+fn within<S: Scope>(own: &Grant<ScopeName>, most: &Grant<S>) -> Option<Grant<ScopeName>> {
+    let own = own.read::<S>()?;
+    let (Grant::Only(scopes), Grant::Only(others)) = (&own, most) else {
+        return Some(if own == Grant::Full { most.names() } else { own.names() });
+    };
+    let held = scopes.iter().filter(|scope| most.holds(scope));
+    let left = held.chain(others.iter().filter(|scope| own.holds(scope)));
+    Grant::only(left.cloned()).map(|grant| grant.names())
 }

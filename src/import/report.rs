@@ -43,12 +43,18 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Skipped {
+    /// It is an application's, which this crate has none of.
+    #[error("it is an application's")]
+    Application,
     /// The export is broken from here on, or what stands here is no token of the product.
     #[error("{field}: missing, or not what the product writes")]
     Malformed {
         /// The field at fault.
         field: &'static str,
     },
+    /// Nothing of what it may do there can be granted here.
+    #[error("scope: nothing of it is granted here")]
+    NoGrant,
     /// The host knows no account for its owner.
     #[error("owner: no such account")]
     NoAccount,
@@ -68,8 +74,10 @@ impl Skipped {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
+            Self::Application => "application",
             Self::Malformed { .. } => "malformed",
             Self::NoAccount => "no_account",
+            Self::NoGrant => "no_grant",
             Self::Refused(error) => error.code(),
             Self::Session => "session",
             Self::Taken => "taken",

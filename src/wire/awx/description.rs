@@ -31,26 +31,14 @@ pub(super) fn kept(
         errors.add("description", format!("Ensure this field is {}.", error.rule));
         errors
     })?;
-    Ok((beginning(description), note))
+    Ok((TokenName::beginning(description), note))
 }
 
 /// Whether a note is the description, and the name only its beginning.
 fn is_all_of(name: &TokenName, note: &Note) -> bool {
-    !note.as_str().is_empty() && (name.as_str().is_empty() || *name == beginning(note.as_str()))
+    !note.as_str().is_empty()
+        && (name.as_str().is_empty() || *name == TokenName::beginning(note.as_str()))
 }
-
-/// As much of a text as a name holds, in one line.
-fn beginning(text: &str) -> TokenName {
-    let line = text.replace(char::is_control, " ");
-    let mut end = line.len().min(LONGEST_NAME);
-    while !line.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    // Short enough, and without control characters.
-    TokenName::new(line.get(..end).unwrap_or_default()).unwrap_or_default()
-}
-
-const LONGEST_NAME: usize = 255;
 
 #[cfg(test)]
 mod tests {
