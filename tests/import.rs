@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta};
 use keyfob::core::error::ImportError;
-use keyfob::import::{Outcome, Report, Skipped, import, mattermost, rocketchat};
+use keyfob::import::{Outcome, Report, Skipped, awx, import, mattermost, rocketchat};
 use keyfob::ports::store::{EventQuery, Filter, Query};
 use keyfob::store::memory::MemoryStore;
 use keyfob::store::sqlite::SqliteStore;
@@ -36,8 +36,8 @@ fn service_on(
     change: impl FnOnce(&mut KindPolicy),
 ) -> (Tokens<ReadWrite>, ManualClock) {
     let key = Key::new(KeyId::new("k1").unwrap(), &[7; 32]).unwrap();
-    let format =
-        Format::new("chat").unwrap().reading(Shape::MATTERMOST).reading(Shape::ROCKET_CHAT);
+    let shapes = [Shape::AWX, Shape::MATTERMOST, Shape::ROCKET_CHAT];
+    let format = shapes.into_iter().fold(Format::new("chat").unwrap(), Format::reading);
     let mut personal = KindPolicy::personal();
     personal.longest_lifetime = None;
     personal.never_expires = true;
@@ -334,4 +334,104 @@ fn a_deactivated_token_tells_that_it_was_imported_so() {
         unreachable!("it was inactive");
     };
     assert_eq!(end.why.as_ref().unwrap().as_str(), "imported as inactive");
+}
+
+/// A text as AWX draws them, and its row.
+fn awx_token(number: u64) -> (String, Value) {
+    let text = format!("73HNeV53E6p2oYMMAogRn9TIKt9{number:03}");
+    let row = json!({
+        "id": number, "token": text, "user_id": 5, "application_id": null,
+        "description": format!("token {number}"), "scope": "write", "last_used": null,
+        "created": "2018-05-29T12:42:48.086056+00:00", "modified": "2018-05-29T12:42:48+00:00",
+        "expires": "3017-09-29T12:42:48.084732+00:00", "source_refresh_token_id": null,
+    });
+    (text, row)
+}
+
+fn read_awx(rows: &[Value]) -> Vec<keyfob::import::Row> {
+    awx::read(&Value::from(rows.to_vec()).to_string(), |scope: ReadWrite| Grant::only([scope]))
+}
+
+/// Accounts by their numbers.
+fn numbered(owner: &OwnerId) -> Option<OwnerId> {
+    (owner.as_str() == "5").then(|| OwnerId::new("alice").unwrap())
+}
+
+fn take_awx(tokens: &Tokens<ReadWrite>, rows: &[Value], most: &Grant<ReadWrite>) -> Report {
+    block_on(import(tokens, read_awx(rows), numbered, most))
+}
+
+#[test]
+fn an_awx_token_keeps_its_text_owner_description_scope_and_times() {
+    let (tokens, _) = service(|_| {});
+    let ((first, one), (second, two), (third, three)) = (awx_token(1), awx_token(2), awx_token(3));
+    let digits: String = Sha256::digest(&second).iter().map(|byte| format!("{byte:02x}")).collect();
+    let two = with(with(two, "token", format!("$sha256${digits}")), "scope", "read");
+    let long = format!("{}\nand more", "a".repeat(300));
+    let three = with(with(three, "description", long.clone()), "scope", "write read");
+    // The early migration wrote the digits alone.
+    let four = with(awx_token(4).1, "token", digits.replace(|c: char| c != '0', "1"));
+    let report = take_awx(&tokens, &[one, two, three, four], &Grant::Full);
+    assert_eq!((report.taken(), report.skipped()), (4, 0), "{report}");
+    let records = all(&tokens);
+    assert_eq!(verdict(&tokens, &first), Ok(records[0].id));
+    assert_eq!(verdict(&tokens, &second), Ok(records[1].id));
+    assert_eq!(verdict(&tokens, &third), Ok(records[2].id));
+    let scopes = |scope| Grant::only([scope]).unwrap().names();
+    assert_eq!(records[0].grant, scopes(ReadWrite::Write));
+    assert_eq!(records[1].grant, scopes(ReadWrite::Read));
+    assert_eq!(records[2].grant, scopes(ReadWrite::Write));
+    assert_eq!((records[0].owner.as_str(), records[0].name.as_str()), ("alice", "token 1"));
+    assert_eq!(records[2].note.as_str(), long);
+    assert_eq!(records[2].name.as_str(), "a".repeat(255));
+    assert_eq!(records[0].created_at.timestamp_micros(), 1_527_597_768_086_056);
+    let end = records[0].validity.expires_at.at().unwrap();
+    assert_eq!(end.to_rfc3339(), "3017-09-29T12:42:48.084732+00:00");
+    let access = Access::needing(&ReadWrite::Write);
+    let refused = block_on(tokens.authenticate(&second, &access)).unwrap_err();
+    assert_eq!(refused.code(), "scope_missing");
+}
+
+#[test]
+fn a_grant_that_is_imported_is_no_more_than_the_host_gives() {
+    let (tokens, _) = service(|_| {});
+    let reading = Grant::only([ReadWrite::Read]).unwrap();
+    let (_, one) = awx_token(1);
+    let two = with(awx_token(2).1, "scope", "read");
+    assert_eq!(take_awx(&tokens, &[one, two], &reading).taken(), 2);
+    assert!(all(&tokens).iter().all(|record| record.grant == reading.names()));
+    let rows = awx::read::<ReadWrite>(&awx_token(3).1.to_string(), |_| None);
+    let report = block_on(import(&tokens, rows, numbered, &Grant::Full));
+    assert_eq!(report.rows[0].outcome, Outcome::Skipped(Skipped::NoGrant));
+}
+
+#[test]
+fn what_of_awx_is_skipped_is_reported_with_its_reason_and_without_its_secret() {
+    let (tokens, _) = service(|_| {});
+    let malformed = |field| Skipped::Malformed { field };
+    let of = |number| awx_token(number).1;
+    let mut nameless = of(9);
+    nameless.as_object_mut().unwrap().remove("id");
+    let cases = [
+        (with(of(1), "application_id", 3), Skipped::Application),
+        (with(of(2), "user_id", 6), Skipped::NoAccount),
+        (with(of(3), "user_id", Value::Null), malformed("user_id")),
+        (with(of(4), "token", "short"), malformed("token")),
+        (with(of(5), "token", "$sha256$12"), malformed("token")),
+        (with(of(6), "scope", "everything"), malformed("scope")),
+        (with(of(7), "scope", ""), malformed("scope")),
+        (with(of(8), "expires", "2020-01-01T00:00:00Z"), Skipped::Refused(ImportError::Expired)),
+        (nameless, malformed("id")),
+        (with(of(10), "expires", "never"), malformed("row")),
+        (with(of(11), "description", "x".repeat(5000)), malformed("description")),
+    ];
+    let rows = cases.clone().map(|(row, _)| row);
+    let report = take_awx(&tokens, &rows, &Grant::Full);
+    for (row, (_, why)) in report.rows.iter().zip(&cases) {
+        assert_eq!(row.outcome, Outcome::Skipped(*why), "{}", row.called);
+    }
+    assert_eq!(report.rows.len(), cases.len());
+    let told = format!("{report} {report:?}");
+    assert!(!told.contains("73HNeV53"), "a text is in the report: {told}");
+    assert!(told.contains("token 1"), "{told}");
 }

@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 use self::faces::{Host, Served};
 
 /// Each face with the number of routes that it is known to have.
-fn all() -> [(&'static str, Served, usize); 4] {
+fn all() -> [(&'static str, Served, usize); 5] {
     let host = Host::new();
     [
+        ("awx", host.awx(), 19),
         ("native", host.native(), 13),
         ("mattermost", host.mattermost(), 16),
         ("rocketchat 8", host.rocketchat(Profile::Eight), 4),
@@ -119,20 +120,26 @@ fn a_request_shows_what_its_face_takes_for_credentials() {
     for (face, served, _) in all() {
         let document = read(&served);
         let schemes = document["components"]["securitySchemes"].as_object().unwrap();
-        let expected: &[&str] =
-            if face.starts_with("rocketchat") { &["token", "user"] } else { &["bearer"] };
+        let expected: &[&str] = match face {
+            "awx" => &["basic", "bearer"],
+            "mattermost" | "native" => &["bearer"],
+            _ => &["token", "user"],
+        };
         assert_eq!(schemes.keys().collect::<Vec<_>>(), expected, "{face}");
         for (route, told) in operations(&document) {
             if route == "GET /openapi.json" {
                 assert_eq!(told["security"], json!([]), "{face}");
                 continue;
             }
-            let [security] = &told["security"].as_array().unwrap()[..] else {
-                panic!("{face} {route}");
-            };
+            // One of two on AWX's face, and all of them on the others.
+            let security = told["security"].as_array().unwrap();
+            let count = if face == "awx" { 2 } else { 1 };
+            assert_eq!(security.len(), count, "{face} {route}");
             for scheme in expected {
-                let scopes = security[scheme].as_array().unwrap();
-                let needed = if route.starts_with("GET") { "read" } else { "write" };
+                let scopes = security.iter().find_map(|one| one.get(scheme)).unwrap();
+                let scopes = scopes.as_array().unwrap();
+                let looks = route.starts_with("GET") || route.starts_with("OPTIONS");
+                let needed = if looks { "read" } else { "write" };
                 // Any token may look at itself and end itself; finding is looking, by `POST`.
                 let is_open = route.ends_with("/tokens/current") && scopes.is_empty();
                 let is_search = route.ends_with("/search") && *scopes == ["read"];

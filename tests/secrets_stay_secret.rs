@@ -73,9 +73,9 @@ use keyfob::two_factor::{
     AeadSealer, Algorithm, BackupCodes, CodeShape, Digits, EmailCode, Imported, Password, Totp,
     TotpSeed, Window,
 };
-use keyfob::wire::mattermost;
 use keyfob::wire::native::{Native, Needs};
 use keyfob::wire::rocketchat::{self, Failure, Members, Profile, RocketChat};
+use keyfob::wire::{awx, mattermost};
 use keyfob::{
     Access, Actor, Builder, By, Challenge, ChatScope, Event, EventKind, Expiry, Format, Grant,
     IdempotencyKey, IssueError, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime,
@@ -339,8 +339,14 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         mattermost_needs.clone(),
         settings,
     );
+    let awx_needs = awx::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+    let awx_settings = awx::Settings::default();
+    let awx = awx::Awx::new(layer.clone(), directory.clone(), awx_needs.clone(), awx_settings);
+    let column = awx::Column { name: "id", pointer: "/id", holds: awx::Holds::Number };
+    let table = awx::Table { model: "Row", r#type: "row", columns: &[], searched: &[] };
     let request = Request::builder().header("authorization", format!("Bearer {text}"));
     let (mut parts, ()) = request.body(()).unwrap().into_parts();
+    let awx_caller = block_on(awx.caller(&mut parts, &ReadWrite::Read)).unwrap();
     let user = block_on(mattermost.caller(&mut parts, &ReadWrite::Read)).unwrap();
     let rocketchat = RocketChat::new(
         layer.clone(),
@@ -586,6 +592,17 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "two_factor::seed::TotpSeed" Debug => [seed()];
         "two_factor::totp::Totp" Debug => [totp];
         "two_factor::window::Window" Debug => [Window::usual()];
+        "wire::awx::Awx" Debug => [awx];
+        "wire::awx::Needs" Debug => [awx_needs];
+        "wire::awx::Settings" Debug => [awx_settings];
+        "wire::awx::caller::BasicCredentials" Debug => [awx::BasicCredentials::new("alice", text)];
+        "wire::awx::caller::Caller" Debug => [awx_caller];
+        "wire::awx::failure::BasicFault" Debug => [awx::BasicFault::Absent];
+        "wire::awx::failure::Failure" Debug => [awx::Failure::Anonymous];
+        "wire::awx::failure::FieldErrors" Debug Serialize => [awx::FieldErrors::default()];
+        "wire::awx::lookup::Column" Debug => [column];
+        "wire::awx::lookup::Holds" Debug => [awx::Holds::Text];
+        "wire::awx::lookup::Table" Debug => [table];
         "wire::mattermost::Mattermost" Debug => [mattermost];
         "wire::mattermost::Needs" Debug => [mattermost_needs];
         "wire::mattermost::Settings" Debug => [settings];

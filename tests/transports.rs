@@ -33,6 +33,7 @@ use keyfob::service::two_factor::{TwoFactor, Vault};
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::{ManualClock, SeededRandomness};
 use keyfob::two_factor::AeadSealer;
+use keyfob::wire::awx::{self, Awx};
 use keyfob::wire::mattermost::{Mattermost, Needs, Settings};
 use keyfob::wire::rocketchat::RocketChat;
 use keyfob::{
@@ -66,7 +67,8 @@ type Transport = (&'static str, fn(&str, &OwnerId) -> Headers);
 type Headers = Vec<(&'static str, String)>;
 
 /// A route as it is declared, how it is called, and what it answers to whoever may. `$TOKEN` in the
-/// body or the path is a fresh token's id, of the caller's own, `$NAME` its name, and `$SOON` a time.
+/// body or the path is a fresh token's id, of the caller's own, `$NAME` its name, `$NUMBER` its number,
+/// and `$SOON` a time.
 struct Call {
     route: &'static str,
     path: &'static str,
@@ -207,6 +209,66 @@ fn rocketchat(tokens: &Tokens<ReadWrite>) -> Product {
     }
 }
 
+const AWX: &str = "/api/v2";
+
+const fn creates(route: &'static str, path: &'static str) -> Call {
+    Call { route, path, body: r#"{"description":"ci"}"#, works: 201 }
+}
+
+const AWXS_CALLS: &[Call] = &[
+    call("GET /tokens/", "/tokens/", ""),
+    creates("POST /tokens/", "/tokens/"),
+    call("OPTIONS /tokens/", "/tokens/", ""),
+    call("GET /tokens/{token_id}/", "/tokens/$NUMBER/", ""),
+    call("PUT /tokens/{token_id}/", "/tokens/$NUMBER/", ""),
+    call("PATCH /tokens/{token_id}/", "/tokens/$NUMBER/", r#"{"scope":"read"}"#),
+    Call { route: "DELETE /tokens/{token_id}/", path: "/tokens/$NUMBER/", body: "", works: 204 },
+    call("OPTIONS /tokens/{token_id}/", "/tokens/$NUMBER/", ""),
+    call("GET /tokens/{token_id}/activity_stream/", "/tokens/$NUMBER/activity_stream/", ""),
+    call("OPTIONS /tokens/{token_id}/activity_stream/", "/tokens/$NUMBER/activity_stream/", ""),
+    call("GET /users/{user_id}/tokens/", "/users/1/tokens/", ""),
+    creates("POST /users/{user_id}/tokens/", "/users/1/tokens/"),
+    call("OPTIONS /users/{user_id}/tokens/", "/users/1/tokens/", ""),
+    call("GET /users/{user_id}/personal_tokens/", "/users/1/personal_tokens/", ""),
+    creates("POST /users/{user_id}/personal_tokens/", "/users/1/personal_tokens/"),
+    call("OPTIONS /users/{user_id}/personal_tokens/", "/users/1/personal_tokens/", ""),
+    call("GET /users/{user_id}/authorized_tokens/", "/users/1/authorized_tokens/", ""),
+    // There is no application that it could be of.
+    Call {
+        route: "POST /users/{user_id}/authorized_tokens/",
+        path: "/users/1/authorized_tokens/",
+        body: "",
+        works: 400,
+    },
+    call("OPTIONS /users/{user_id}/authorized_tokens/", "/users/1/authorized_tokens/", ""),
+];
+
+const AWXS_TRANSPORTS: &[Transport] = &[
+    ("Bearer", |text, _| authorization("Bearer", text)),
+    ("BEARER", |text, _| authorization("BEARER", text)),
+    ("bEaReR and two spaces", |text, _| authorization("bEaReR ", text)),
+];
+
+fn awx(tokens: &Tokens<ReadWrite>) -> Product {
+    let needs = awx::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+    let layer = BearerLayer::new(tokens.clone());
+    let face = Awx::new(layer, Arc::new(Accounts), needs, awx::Settings::default());
+    Product {
+        name: AWX,
+        declared: face.declared(),
+        router: face.into_router(),
+        transports: AWXS_TRANSPORTS,
+        calls: AWXS_CALLS,
+        dead: (
+            401,
+            "Authentication credentials were not provided. To establish a login session, visit \
+             /api/login/.",
+        ),
+        forbidden: (403, "You do not have permission to perform this action."),
+        code: "detail",
+    }
+}
+
 /// An administrator, his bot, and somebody who will be deactivated.
 #[derive(Debug)]
 struct Accounts;
@@ -218,12 +280,14 @@ impl Directory for Accounts {
     async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError> {
         let is = |name: &&&str| match key {
             AccountKey::Id(key) => *key == id(name),
+            AccountKey::Number(1) => **name == "admin",
             AccountKey::Username(key) => key == *name,
             _ => false,
         };
         Ok(PEOPLE.iter().find(is).map(|name| {
             let mut account = Account::new(id(name), 1, *name, DateTime::UNIX_EPOCH);
-            account.roles = ["system_admin", "admin"].map(str::to_owned).to_vec();
+            account.roles =
+                ["superuser", "system_admin", "admin"].map(str::to_owned).to_vec();
             if *name == "adminbot" {
                 (account.kind, account.bot_owner) = (AccountKind::Bot, Some(id("admin")));
             }
@@ -317,7 +381,7 @@ async fn scene() -> (Tokens<ReadWrite>, Vec<Held>, i64) {
 #[tokio::test]
 async fn every_route_judges_a_token_the_same_whatever_carries_it() {
     let (tokens, held, soon) = scene().await;
-    for product in [mattermost(&tokens), rocketchat(&tokens)] {
+    for product in [awx(&tokens), mattermost(&tokens), rocketchat(&tokens)] {
         let called: BTreeSet<String> = product
             .calls
             .iter()
@@ -347,16 +411,18 @@ async fn every_route_judges_a_token_the_same_whatever_carries_it() {
                     let name = format!("token {asked} of {}", product.name);
                     let named = TokenName::new(name.as_str()).unwrap();
                     let (_, fresh) = issue(&tokens, personal(owner_of(owner)).named(named)).await;
+                    let by = Actor::host();
+                    let row = tokens.find(fresh.parse().unwrap(), By::Host(&by)).await.unwrap();
                     let fill = |text: &str| {
                         let text = text.replace("$TOKEN", &fresh).replace("$NAME", &name);
+                        let text = text.replace("$NUMBER", &row.number.to_string());
                         text.replace("$SOON", &soon.to_string())
                     };
                     let method = call.route.split_once(' ').unwrap().0;
-                    let mut request = Request::builder().method(method).uri(format!(
-                        "{}{}",
-                        product.name,
-                        fill(call.path)
-                    ));
+                    let mut request = Request::builder()
+                        .method(method)
+                        .uri(format!("{}{}", product.name, fill(call.path)))
+                        .header("content-type", "application/json");
                     for (header, value) in headers(text, &id(owner)) {
                         request = request.header(header, value);
                     }
@@ -364,7 +430,11 @@ async fn every_route_judges_a_token_the_same_whatever_carries_it() {
                     let (parts, body) =
                         product.router.clone().oneshot(request).await.unwrap().into_parts();
                     let body = body.collect().await.unwrap().to_bytes();
-                    let told: Value = serde_json::from_slice(&body).unwrap();
+                    let told: Value = if body.is_empty() {
+                        Value::Null
+                    } else {
+                        serde_json::from_slice(&body).unwrap()
+                    };
                     let code = expected.1.map(|_| told[product.code].as_str().unwrap());
                     let what = format!("{route} with {kind}, {how}: {told}");
                     assert_eq!((parts.status.as_u16(), code), expected, "{what}");

@@ -20,6 +20,11 @@ pub mod revocation {}
 #[doc = include_str!("second_factor.md")]
 pub mod second_factor {}
 
+/// What is as AWX has it, and what is not.
+#[cfg(feature = "awx")]
+#[doc = include_str!("awx.md")]
+pub mod awx {}
+
 /// What is as Mattermost has it, and what is not.
 #[cfg(feature = "mattermost")]
 #[doc = include_str!("mattermost.md")]
@@ -31,7 +36,7 @@ pub mod mattermost {}
 pub mod rocketchat {}
 
 /// Tokens of the product that your server takes the place of, and what their texts cost.
-#[cfg(all(feature = "import", feature = "mattermost", feature = "rocketchat"))]
+#[cfg(all(feature = "awx", feature = "import", feature = "mattermost", feature = "rocketchat"))]
 #[doc = include_str!("moving.md")]
 pub mod moving {}
 

@@ -10,7 +10,8 @@ use crate::http::{Declared, Need};
 /// What there is to say of a face beside the routes that it declares.
 pub(super) struct Description<'a> {
     pub(super) title: &'a str,
-    /// The security schemes by their names: a request presents all of them.
+    /// The security schemes by their names: a request presents all of them, but of those that share
+    /// the `Authorization` header one.
     pub(super) schemes: Value,
     pub(super) schemas: Map<String, Value>,
     pub(super) words: &'a [Words],
@@ -85,8 +86,13 @@ impl Description<'_> {
             Need::Scope(scope) => json!([scope.name().as_str()]),
             Need::Token => json!([]),
         };
-        let names = self.schemes.as_object().into_iter().flat_map(Map::keys);
-        let all: Map<String, Value> = names.map(|name| (name.clone(), scopes.clone())).collect();
+        let schemes = || self.schemes.as_object().into_iter().flatten();
+        let presented = |name: &String| (name.clone(), scopes.clone());
+        if schemes().all(|(_, scheme)| scheme["type"] == "http") {
+            let one = |(name, _)| Map::from_iter([presented(name)]);
+            return json!(schemes().map(one).collect::<Vec<_>>());
+        }
+        let all: Map<String, Value> = schemes().map(|(name, _)| presented(name)).collect();
         json!([all])
     }
 }

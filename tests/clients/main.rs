@@ -24,6 +24,10 @@ use self::chat_server::{Server, folder};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = [
+        ("awxkit goes through a token's life", "awx.py", Setting::Usual),
+        ("awxkit takes texts of its product", "awx.py", Setting::ProductTexts),
+        ("ansible-tower-cli signs in and is somebody", "awx_tower.py", Setting::Usual),
+        ("tokens of AWX's table work in its client", "awx_imported.py", Setting::Imported),
         ("mattermostdriver goes through a token's life", "mattermost.py", Setting::Usual),
         ("mattermostautodriver goes through a token's life", "mattermost_typed.py", Setting::Usual),
         ("@mattermost/client goes through a token's life", "mattermost.js", Setting::Usual),
@@ -52,7 +56,7 @@ fn main() -> ExitCode {
 /// How the server is started.
 #[derive(Clone, Copy, Debug)]
 enum Setting {
-    /// With tokens of both products' own tables.
+    /// With tokens of the products' own tables.
     Imported,
     /// Giving out texts as the products do.
     ProductTexts,
@@ -63,11 +67,17 @@ enum Setting {
 enum Language {
     Node,
     Python,
+    /// With the clients of AWX, which go with older packages than all others.
+    PythonOfAwx,
 }
 
 impl Language {
     fn of(script: &str) -> Self {
-        if script.ends_with(".js") { Self::Node } else { Self::Python }
+        match script {
+            _ if script.ends_with(".js") => Self::Node,
+            _ if script.starts_with("awx") => Self::PythonOfAwx,
+            _ => Self::Python,
+        }
     }
 
     /// Where its clients are installed.
@@ -76,6 +86,7 @@ impl Language {
         let (place, sign) = match self {
             Self::Node => (target.join("node"), "installed.json"),
             Self::Python => (target.join("python"), "requirements.txt"),
+            Self::PythonOfAwx => (target.join("python_of_awx"), "requirements.txt"),
         };
         if place.join(sign).exists() {
             Ok(place)
@@ -95,13 +106,14 @@ fn run(script: &str, setting: Setting) -> Result<(), Failed> {
     let mut accounts = file("accounts.json");
     match setting {
         Setting::Imported => {
+            arguments.extend(["--import-awx".to_owned(), file("oauth2accesstokens.json")]);
             arguments.extend(["--import-mattermost".to_owned(), file("useraccesstokens.json")]);
             arguments.extend(["--import-rocketchat".to_owned(), file("users.json")]);
         }
         Setting::ProductTexts => {
             let mut all: Value = serde_json::from_str(&std::fs::read_to_string(accounts)?)?;
             let texts = json!({"token_format": "product"});
-            all["settings"] = json!({"mattermost": texts, "rocketchat": texts});
+            all["settings"] = json!({"awx": texts, "mattermost": texts, "rocketchat": texts});
             let path = folder(&name).join("accounts.json");
             std::fs::write(&path, all.to_string())?;
             accounts = path.to_str().unwrap().to_owned();
@@ -121,7 +133,7 @@ fn run(script: &str, setting: Setting) -> Result<(), Failed> {
             command.arg(copy);
             command
         }
-        Language::Python => {
+        Language::Python | Language::PythonOfAwx => {
             let mut command = Command::new(place.join("bin/python"));
             command.arg(source.join(script));
             command

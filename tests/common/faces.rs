@@ -1,4 +1,4 @@
-//! The three faces over one store in memory, for accounts that may everything and are asked for no
+//! The faces over one store in memory, for accounts that may everything and are asked for no
 //! second factor.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,6 +17,7 @@ use keyfob::service::two_factor::{TwoFactor, Vault};
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::{ManualClock, SeededRandomness, block_on, sample};
 use keyfob::two_factor::AeadSealer;
+use keyfob::wire::awx::{self, Awx};
 use keyfob::wire::mattermost::{self, Mattermost};
 use keyfob::wire::native::{self, Native};
 use keyfob::wire::rocketchat::{Profile, RocketChat};
@@ -65,6 +66,14 @@ impl Host {
         let clock = ManualClock::new(sample::start());
         let tokens = Builder::new(store, rules, clock, SeededRandomness::new(2)).build();
         Self { tokens, vault }
+    }
+
+    pub(crate) fn awx(&self) -> Served {
+        let needs = awx::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+        let layer = BearerLayer::new(self.tokens.clone());
+        let face = Awx::new(layer, Arc::new(Everybody), needs, awx::Settings::default());
+        let (declared, document) = (face.declared(), face.openapi());
+        Served { declared, document, router: face.into_router() }
     }
 
     pub(crate) fn native(&self) -> Served {
@@ -149,9 +158,13 @@ struct Everybody;
 #[async_trait]
 impl Directory for Everybody {
     async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError> {
-        let AccountKey::Id(id) = key else { return Ok(None) };
+        let id = match key {
+            AccountKey::Id(id) => id.clone(),
+            AccountKey::Number(1) => OwnerId::new(OWNER).unwrap(),
+            _ => return Ok(None),
+        };
         let mut account = Account::new(id.clone(), 1, id.as_str(), sample::start());
-        account.roles = vec!["admin".to_owned(), "system_admin".to_owned()];
+        account.roles = ["admin", "superuser", "system_admin"].map(str::to_owned).into();
         Ok(Some(account))
     }
 

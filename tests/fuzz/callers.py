@@ -41,6 +41,25 @@ class Router:
         return random.choice(self.live[-4:])
 
 
+class Awx(Router):
+    document = "/openapi/awx.json"
+    names = {
+        "user_id": lambda self, random: random.choice(["1", "2", "bob"]),
+        "token_id": Router.known,
+        "scope": lambda self, random: random.choice(["read", "write"]),
+    }
+
+    def __init__(self, server):
+        super().__init__(server)
+        for name in ("admin", "bob"):
+            body = {"username": name, "password": f"{name}-password"}
+            token = self.post("/login", body).json()["token"]
+            self.callers.append({"Authorization": f"Bearer {token}"})
+
+    def made(self):
+        return str(self.post("/api/v2/tokens/", {}, self.callers[0]).json()["id"])
+
+
 class Mattermost(Router):
     document = "/openapi/mattermost.json"
     names = {
@@ -133,4 +152,4 @@ def in_days(days):
     return (int(time.time()) + days * 86_400) * 1000
 
 
-ROUTERS = {"mattermost": Mattermost, "native": Native, "rocketchat": Rocketchat}
+ROUTERS = {"awx": Awx, "mattermost": Mattermost, "native": Native, "rocketchat": Rocketchat}

@@ -51,6 +51,12 @@ pub struct BasicCredentials {
 }
 
 impl BasicCredentials {
+    /// These credentials, for a host's own tests.
+    #[must_use]
+    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { username: username.into(), password: Zeroizing::new(password.into()) }
+    }
+
     /// The user name.
     #[must_use]
     pub fn username(&self) -> &str {
@@ -261,10 +267,7 @@ fn basic(text: &str) -> Option<BasicCredentials> {
         Err(_) => decoded.iter().map(|byte| char::from(*byte)).collect(),
     });
     let (username, password) = text.split_once(':').unwrap_or((&text, ""));
-    Some(BasicCredentials {
-        username: username.to_owned(),
-        password: Zeroizing::new(password.to_owned()),
-    })
+    Some(BasicCredentials::new(username, password))
 }
 
 #[cfg(test)]

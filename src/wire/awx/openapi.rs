@@ -80,7 +80,7 @@ fn schemas() -> Map<String, Value> {
             "previous": or_nothing(text()),
             "results": {"type": "array", "items": reference(rows)},
         });
-        object(keys, &["count", "next", "previous"])
+        object(keys, &[])
     };
     let metadata = json!({
         "name": text(), "description": text(), "renders": {"type": "array", "items": text()},

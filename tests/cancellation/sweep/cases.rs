@@ -187,14 +187,23 @@ cases! {
     "BearerLayer::authenticate", s => {
         s.layer().authenticate(&s.texts.unused, None).await
     };
+    "Awx::account_in", s => {
+        let face = s.awx();
+        let mut parts = bearer(&s.texts.parent);
+        let caller = face.caller(&mut parts, &ReadWrite::Read).await.unwrap();
+        match face.account_in(&caller, Some("7")).await {
+            Err(keyfob::wire::awx::Failure::Missing) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    "Awx::caller", s => {
+        s.awx().caller(&mut bearer(&s.texts.unused), &ReadWrite::Read).await
+    };
     "Mattermost::authenticate", s => {
         s.mattermost().authenticate(&s.texts.unused, None, &ReadWrite::Read).await
     };
     "Mattermost::caller", s => {
-        let bearer = format!("Bearer {}", s.texts.unused);
-        let request = http::Request::builder().header("authorization", bearer);
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        s.mattermost().caller(&mut parts, &ReadWrite::Read).await
+        s.mattermost().caller(&mut bearer(&s.texts.unused), &ReadWrite::Read).await
     };
     "RocketChat::caller", s => {
         s.rocketchat().caller(&s.headers(), None, &ReadWrite::Write).await
@@ -310,4 +319,10 @@ async fn few_polls<T>(future: impl Future<Output = T>) {
 
 fn renamed() -> Option<TokenName> {
     Some(TokenName::new("renamed").unwrap())
+}
+
+/// A request that presents this token.
+fn bearer(text: &str) -> http::request::Parts {
+    let request = http::Request::builder().header("authorization", format!("Bearer {text}"));
+    request.body(()).unwrap().into_parts().0
 }

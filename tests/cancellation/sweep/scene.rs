@@ -18,6 +18,7 @@ use keyfob::service::two_factor::error::StepUpError;
 use keyfob::service::two_factor::{Ask, FactorsChanged, TwoFactor, Vault};
 use keyfob::testing::{ManualClock, SeededRandomness, sample};
 use keyfob::two_factor::{AeadSealer, BackupCodes, EmailCode, Totp, TotpSeed};
+use keyfob::wire::awx::{self, Awx};
 use keyfob::wire::mattermost::{Mattermost, Needs, Settings};
 use keyfob::wire::rocketchat::RocketChat;
 use keyfob::{
@@ -160,6 +161,11 @@ impl Scene {
 
     pub(crate) fn layer(&self) -> BearerLayer<ReadWrite> {
         BearerLayer::new(self.tokens.clone()).with_directory(Arc::new(Pausing))
+    }
+
+    pub(crate) fn awx(&self) -> Awx<ReadWrite> {
+        let needs = awx::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+        Awx::new(self.layer(), Arc::new(Pausing), needs, awx::Settings::default())
     }
 
     pub(crate) fn mattermost(&self) -> Mattermost<ReadWrite> {
