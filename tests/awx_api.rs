@@ -24,15 +24,15 @@ use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use keyfob::http::{BearerLayer, Need, guard, unguarded_routes};
 use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
-use keyfob::ports::store::StoreError;
+use keyfob::ports::store::{EventQuery, StoreError};
 use keyfob::testing::{ManualClock, SeededRandomness};
 use keyfob::wire::awx::{
     Awx, BasicCredentials, Column, Failure, Holds, Needs, Settings, SignIn, Table, page,
 };
 use keyfob::{
-    Actor, Builder, By, Format, Grant, IssueRequest, Keyring, Kind, KindPolicy, Lifetime, Minting,
-    Note, OwnerId, Policy, ReadWrite, Rules, Scope as _, ScopeName, Shape, TokenName, TokenRecord,
-    Tokens,
+    Actor, Builder, By, EventKind, Format, Grant, IssueRequest, Keyring, Kind, KindPolicy,
+    Lifetime, Minting, Note, OwnerId, Policy, ReadWrite, Rules, Scope as _, ScopeName, Shape,
+    TokenName, TokenRecord, Tokens,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -713,6 +713,8 @@ async fn a_deleted_token_is_dead_and_cannot_be_found_and_may_be_its_own_end() {
     server.call(&format!("DELETE {path}"), &session, json!({})).await.failed(404, "Not found.");
     assert_eq!(server.get("/tokens/", &session).await.ids(), [0; 0]);
     assert_eq!(server.get(&format!("/tokens/?id={number}"), &session).await.ids(), [0; 0]);
+    let events = server.tokens.events(&EventQuery::after(0, 100)).await.unwrap();
+    assert_eq!(events.last().unwrap().event.kind, EventKind::TokenRevoked);
 }
 
 #[tokio::test]
