@@ -17,12 +17,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use self::chat_server::{Answer, Server, folder, text};
+use self::chat_server::{Answer, Server, folder, refusal, text};
 
 const LOGIN: &str = "To establish a login session, visit /api/login/.";
 
 /// A superuser, two people, one with a second factor, one of another provider, one who is gone.
-fn server(name: &str, settings: &Value, more: &[&str]) -> Server {
+fn started(name: &str, settings: &Value, more: &[&str]) -> Server {
     let account = |id: &str, number: u64| {
         let password = format!("{id}'s password");
         json!({"id": format!("{id:x<26}"), "number": number, "username": id, "password": password})
@@ -75,7 +75,7 @@ fn made(server: &Server, name: &str, scope: &str) -> String {
 
 #[test]
 fn clients_find_what_there_is_before_they_are_known() {
-    let server = server("places", &json!({}), &[]);
+    let server = started("places", &json!({}), &[]);
     let root = ask(&server, "GET /api/", "", "").is(200);
     let expected = r#"{"description":"AWX REST API","current_version":"/api/v2/","available_versions":{"v2":"/api/v2/"},"oauth2":"/api/o/","custom_logo":"","custom_login_info":"","login_redirect_override":""}"#;
     assert_eq!(root.body, expected);
@@ -110,7 +110,7 @@ fn clients_find_what_there_is_before_they_are_known() {
 
 #[test]
 fn accounts_are_shown_to_whoever_may_see_them() {
-    let server = server("accounts", &json!({}), &[]);
+    let server = started("accounts", &json!({}), &[]);
     let (alice, root) = (own("alice"), own("root"));
     let get = |path: &str, by: &str| ask(&server, &format!("GET /api/v2/{path}"), by, "");
     let me = get("me/", &alice).is(200).json();
@@ -147,7 +147,7 @@ fn accounts_are_shown_to_whoever_may_see_them() {
 
 #[test]
 fn a_token_by_password_works_on_every_face_as_far_as_its_scope_goes() {
-    let server = server("faces", &json!({}), &[]);
+    let server = started("faces", &json!({}), &[]);
     let (writer, reader) = (made(&server, "alice", "write"), made(&server, "alice", "read"));
     for token in [&writer, &reader] {
         server.call("GET", "/messages", token, None).is(200);
@@ -174,7 +174,7 @@ fn a_token_by_password_works_on_every_face_as_far_as_its_scope_goes() {
 
 #[test]
 fn wrong_passwords_are_counted_for_the_account_and_right_tokens_are_not_concerned() {
-    let server = server("guesses", &json!({}), &["--trusted-proxy", "127.0.0.0/8"]);
+    let server = started("guesses", &json!({}), &["--trusted-proxy", "127.0.0.0/8"]);
     let token = made(&server, "alice", "write");
     for _ in 0..10 {
         let refused = ask(&server, "GET /api/v2/me/", &basic("alice", "wrong"), "").is(401);
@@ -191,7 +191,7 @@ fn wrong_passwords_are_counted_for_the_account_and_right_tokens_are_not_concerne
 
 #[test]
 fn a_password_alone_does_not_do_where_there_is_a_second_factor_or_nobody_left() {
-    let server = server("factor", &json!({}), &[]);
+    let server = started("factor", &json!({}), &[]);
     for _ in 0..11 {
         let refused = ask(&server, "GET /api/v2/me/", &own("tina"), "").is(401).json();
         assert!(text(&refused["detail"]).contains("second factor"), "{refused}");
@@ -203,7 +203,7 @@ fn a_password_alone_does_not_do_where_there_is_a_second_factor_or_nobody_left() 
 #[test]
 fn the_settings_are_those_of_the_file() {
     let product = json!({"token_format": "product", "access_token_expire_seconds": 60});
-    let server = self::server("settings", &product, &[]);
+    let server = started("settings", &product, &[]);
     let token = made(&server, "alice", "write");
     assert!(token.len() == 30 && token.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{token}");
     server.call("GET", "/api/v2/me/", &token, None).is(200);
@@ -215,11 +215,11 @@ fn the_settings_are_those_of_the_file() {
     ask(&server, "POST /api/v2/tokens/", &own("lisa"), "{}").is(403);
     drop(server);
     let open = json!({"allow_oauth2_for_external_users": true});
-    made(&self::server("external", &open, &[]), "lisa", "write");
+    made(&started("external", &open, &[]), "lisa", "write");
     let home = folder("no_life");
     let settings = json!({"accounts": [], "settings": {"awx": {"access_token_expire_seconds": 0}}});
     fs::write(home.join("accounts.json"), settings.to_string()).unwrap();
-    let told = chat_server::refusal(&home, &["--accounts", "accounts.json", "--store", "memory:"]);
+    let told = refusal(&home, &["--accounts", "accounts.json", "--store", "memory:"]);
     assert!(told.contains("settings.awx.access_token_expire_seconds"), "{told}");
 }
 
@@ -240,7 +240,7 @@ fn tokens_of_awxs_own_table_work_for_the_accounts_of_their_numbers() {
         row(3, &"A".repeat(30), 99, "write")
     ]);
     fs::write(&export, rows.to_string()).unwrap();
-    let server = server("import", &json!({}), &["--import-awx", export.to_str().unwrap()]);
+    let server = started("import", &json!({}), &["--import-awx", export.to_str().unwrap()]);
     for (token, name, writes) in [(one, "alice", 201), (two, "bob", 403)] {
         let me = server.call("GET", "/api/v2/me/", token, None).is(200).json();
         assert_eq!(me["results"][0]["username"], name);

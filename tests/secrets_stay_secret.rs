@@ -600,8 +600,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "wire::awx::failure::BasicFault" Debug => [awx::BasicFault::Absent];
         "wire::awx::failure::Failure" Debug => [awx::Failure::Anonymous];
         "wire::awx::failure::FieldErrors" Debug Serialize => [awx::FieldErrors::default()];
-        "wire::awx::lookup::Column" Debug => [column];
-        "wire::awx::lookup::Holds" Debug => [awx::Holds::Text];
+        "wire::awx::cell::Column" Debug => [column];
+        "wire::awx::cell::Holds" Debug => [awx::Holds::Text];
         "wire::awx::lookup::Table" Debug => [table];
         "wire::mattermost::Mattermost" Debug => [mattermost];
         "wire::mattermost::Needs" Debug => [mattermost_needs];

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 #[derive(Debug)]
 pub(crate) enum Command {
     Help,
-    Serve(Arguments),
+    Serve(Box<Arguments>),
 }
 
 pub(crate) const HELP: &str = "\
@@ -83,7 +83,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command,
         }
         read.take(name, value)?;
     }
-    Ok(Command::Serve(Arguments {
+    Ok(Command::Serve(Box::new(Arguments {
         listen: read.listen.unwrap_or_else(|| "127.0.0.1:8065".to_owned()),
         store: Place::parse(read.store.as_deref().unwrap_or("sqlite:chat_server.db"))?,
         accounts: read.accounts.map(PathBuf::from),
@@ -93,7 +93,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command,
         import_mattermost: read.import_mattermost.map(PathBuf::from),
         import_rocketchat: read.import_rocketchat.map(PathBuf::from),
         trusted_proxies: read.trusted_proxies,
-    }))
+    })))
 }
 
 const OPTIONS: [&str; 9] = [

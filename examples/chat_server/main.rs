@@ -89,7 +89,7 @@ async fn main() -> ExitCode {
             let _ = io::stdout().write_all(arguments::HELP.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Ok(Command::Serve(arguments)) => run(arguments).await,
+        Ok(Command::Serve(arguments)) => run(*arguments).await,
         Err(what) => Err(what),
     };
     match ended {

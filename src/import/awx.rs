@@ -70,9 +70,9 @@ fn token<S: Scope>(
     }
     let malformed = |field| Skipped::Malformed { field };
     let owner = columns.user_id.and_then(|number| OwnerId::new(number.to_string()).ok());
-    let owner = owner.ok_or(malformed("user_id"))?;
-    let sha256 = digest(&columns.token).ok_or(malformed("token"))?;
-    let scope = scope(&columns.scope).ok_or(malformed("scope"))?;
+    let owner = owner.ok_or_else(|| malformed("user_id"))?;
+    let sha256 = digest(&columns.token).ok_or_else(|| malformed("token"))?;
+    let scope = scope(&columns.scope).ok_or_else(|| malformed("scope"))?;
     let mut token = ForeignToken::new(owner, Shape::AWX, sha256);
     token.grant = grant(scope).ok_or(Skipped::NoGrant)?.names();
     let description = columns.description.as_deref().unwrap_or_default().trim();

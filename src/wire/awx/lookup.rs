@@ -5,9 +5,9 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde_json::Value;
 
+use super::cell::{Cell, Column, Holds, flag};
 use super::failure::Failure;
 use super::page::Pairs;
 
@@ -23,34 +23,6 @@ pub struct Table {
     pub columns: &'static [Column],
     /// The fields in which `search` looks.
     pub searched: &'static [&'static str],
-}
-
-/// A field.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "a host writes one down for each of its fields")]
-pub struct Column {
-    /// What a query calls it.
-    pub name: &'static str,
-    /// Where it is in a row as JSON (RFC 6901).
-    pub pointer: &'static str,
-    /// What it holds.
-    pub holds: Holds,
-}
-
-/// What a field holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "these are the kinds that a query can speak of")]
-pub enum Holds {
-    /// Yes or no.
-    Flag,
-    /// A number.
-    Number,
-    /// The number of something else, or nothing.
-    Reference,
-    /// A text.
-    Text,
-    /// A time.
-    Time,
 }
 
 /// The rows that a query asks for, and their order.
@@ -84,17 +56,6 @@ enum Place {
     Exactly,
     Somewhere,
     Start,
-}
-
-/// A value that can be compared with its like.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Cell {
-    Flag(bool),
-    Number(i128),
-    Text(String),
-    Time(DateTime<Utc>),
-    /// After all others, as in the product's database.
-    Nothing,
 }
 
 impl Lookup {
@@ -221,57 +182,6 @@ impl Condition {
     }
 }
 
-impl Cell {
-    fn of(column: Column, row: &Value) -> Self {
-        match (row.pointer(column.pointer), column.holds) {
-            (Some(Value::Bool(flag)), _) => Self::Flag(*flag),
-            (Some(Value::Number(number)), _) => {
-                number.as_i128().map_or(Self::Nothing, Self::Number)
-            }
-            (Some(Value::String(text)), Holds::Time) => {
-                time(text).map_or(Self::Nothing, Self::Time)
-            }
-            (Some(Value::String(text)), _) => Self::Text(text.clone()),
-            _ => Self::Nothing,
-        }
-    }
-
-    /// What a value of a query is for a field.
-    fn read(column: Column, text: &str) -> Result<Self, Failure> {
-        let invalid = |what: String| Failure::InvalidQuery(what);
-        match column.holds {
-            Holds::Text => Ok(Self::Text(text.to_owned())),
-            Holds::Flag => flag(text).map(Self::Flag),
-            Holds::Number => text.trim().parse().map(Self::Number).map_err(|_| {
-                invalid(format!("[\"\u{201c}{text}\u{201d} value must be an integer.\"]"))
-            }),
-            Holds::Reference if matches!(text.to_lowercase().as_str(), "none" | "null") => {
-                Ok(Self::Nothing)
-            }
-            Holds::Reference => text.trim().parse().map(Self::Number).map_err(|_| {
-                let name = column.name.split("__").next().unwrap_or_default();
-                invalid(format!("Invalid {name} id: {text}"))
-            }),
-            Holds::Time => time(text).map(Self::Time).ok_or_else(|| {
-                invalid(format!(
-                    "[\"\u{201c}{text}\u{201d} value has an invalid format. It must be in \
-                     YYYY-MM-DD HH:MM[:ss[.uuuuuu]][TZ] format.\"]"
-                ))
-            }),
-        }
-    }
-
-    fn text(self) -> String {
-        match self {
-            Self::Flag(flag) => flag.to_string(),
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-            Self::Time(at) => super::object::written(at),
-            Self::Nothing => String::new(),
-        }
-    }
-}
-
 fn column(path: &str, table: &Table) -> Result<Column, Failure> {
     let first = path.split("__").next().unwrap_or_default();
     if first.is_empty() {
@@ -345,27 +255,6 @@ fn order(value: &str, table: &Table) -> Result<Vec<(Column, bool)>, Failure> {
     // All rows of a list are of one type.
     let names = names.filter(|(name, _)| *name != "type");
     names.map(|(name, descends)| column(name, table).map(|found| (found, descends))).collect()
-}
-
-fn flag(text: &str) -> Result<bool, Failure> {
-    match text.to_lowercase().as_str() {
-        "true" | "t" | "1" => Ok(true),
-        "false" | "f" | "0" | "null" | "none" => Ok(false),
-        _ => Err(Failure::InvalidQuery(format!("Unable to convert \"{text}\" to boolean"))),
-    }
-}
-
-/// A time with or without a zone, which then is UTC, or a day.
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Some(at.to_utc());
-    }
-    let formats =
-        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
-    let naive = formats.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
-    naive.or_else(day).map(|at| at.and_utc())
 }
 
 const LOOKUPS: [&str; 17] = [

@@ -3,7 +3,8 @@
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::lookup::{Column, Holds, Table};
+use super::cell::{Column, Holds};
+use super::lookup::Table;
 use super::object::TYPE;
 use super::page::LARGEST_SIZE;
 

@@ -16,6 +16,7 @@
 //! - Cookies and tokens in the query are not read.
 
 mod caller;
+mod cell;
 mod codec;
 mod description;
 mod desk;
@@ -46,9 +47,10 @@ use crate::ports::clock::Clock;
 use crate::ports::directory::Directory;
 
 pub use self::caller::{BasicCredentials, Caller, SignIn};
+pub use self::cell::{Column, Holds};
 pub use self::desk::page;
 pub use self::failure::{BasicFault, Failure, FieldErrors};
-pub use self::lookup::{Column, Holds, Table};
+pub use self::lookup::Table;
 
 /// AWX's face of a service.
 ///
