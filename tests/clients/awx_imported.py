@@ -21,7 +21,7 @@ def awx(token, *words):
 
 # In the clear, as AWX has it.
 told, status = awx("73HNeV53E6p2oYMMAogRn9TIKt92Cf", "me")
-assert status == 0 and json.loads(told)["results"][0]["username"] == "bob", told
+assert status == 0 and json.loads(told)["results"][0]["username"] == "tina", told
 told, status = awx("73HNeV53E6p2oYMMAogRn9TIKt92Cf", "tokens", "list", "--order_by", "id")
 assert [row["description"] for row in json.loads(told)["results"]][:2] == ["of old", "hashed"]
 # By its digest, as its successor has it; and it only reads.
