@@ -36,6 +36,16 @@ pub trait Directory: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`DirectoryError`] when it could not be looked up.
     async fn is_administrator(&self, account: &Account) -> Result<bool, DirectoryError>;
+
+    /// The accounts of an organization; `None` where there is no such organization, as for a host
+    /// that knows none at all.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] when it could not be looked up.
+    async fn members(&self, _organization: &str) -> Result<Option<Vec<OwnerId>>, DirectoryError> {
+        Ok(None)
+    }
 }
 
 /// What names an account.
