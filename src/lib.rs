@@ -41,8 +41,8 @@
 //! # Features
 //!
 //! `memory`, `os` and `service` are on by default; `sqlite`, `postgres`, `postgres-tls`, `tokio`,
-//! `tracing`, `two-factor`, `http`, `axum`, `awx`, `mattermost`, `native`, `rocketchat`, `import` and
-//! `testing` are not. None changes what is there without it.
+//! `tracing`, `two-factor`, `http`, `axum`, `awx`, `introspection`, `mattermost`, `native`, `rocketchat`,
+//! `zitadel`, `import` and `testing` are not. None changes what is there without it.
 //! Without any, the tree holds no runtime, no server and no database.
 //!
 //! # Public dependencies
@@ -84,14 +84,23 @@ pub mod testing;
 #[cfg(feature = "two-factor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "two-factor")))]
 pub mod two_factor;
-#[cfg(any(feature = "awx", feature = "mattermost", feature = "native", feature = "rocketchat"))]
+#[cfg(any(
+    feature = "awx",
+    feature = "introspection",
+    feature = "mattermost",
+    feature = "native",
+    feature = "rocketchat",
+    feature = "zitadel"
+))]
 #[cfg_attr(
     docsrs,
     doc(cfg(any(
         feature = "awx",
+        feature = "introspection",
         feature = "mattermost",
         feature = "native",
-        feature = "rocketchat"
+        feature = "rocketchat",
+        feature = "zitadel"
     )))
 )]
 pub mod wire;

@@ -27,7 +27,13 @@ pub use self::evidence::Evidence;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::extract::{Authenticated, Denied};
-#[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat"))]
+#[cfg(any(
+    feature = "awx",
+    feature = "introspection",
+    feature = "mattermost",
+    feature = "rocketchat",
+    feature = "zitadel"
+))]
 pub(crate) use self::gate::client_address;
 pub use self::layer::{BearerFuture, BearerLayer, BearerService};
 pub use self::limit::{Allowance, Limiter};

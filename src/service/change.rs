@@ -151,27 +151,15 @@ impl<S: Scope> Tokens<S> {
     /// [`ChangeFailure::Unavailable`].
     pub async fn report_leaked(&self, text: &str) -> Result<bool, ChangeFailure> {
         let inner = &*self.inner;
-        let Ok(presented) = inner.rules.format.parse(text.as_bytes()) else {
+        let Some(record) = inner.find_by_text(text).await? else {
             return Ok(false);
         };
-        let Some(found) = inner.find_presented(&presented).await? else {
-            return Ok(false);
-        };
-        let keyring = &inner.rules.keyring;
-        let previous = found.record.previous.as_ref().map(|previous| &previous.digest);
-        for digest in std::iter::once(&found.record.digest).chain(previous) {
-            if keyring.matches(digest, &presented).map_err(StoreError::unavailable)? {
-                if !matches!(found.record.state, State::Revoked(_)) {
-                    let event =
-                        Event::new(EventKind::TokenLeaked, Actor::host(), inner.known_now());
-                    inner.tell(&event.about(found.record.id, found.record.owner.clone()));
-                }
-                self.revoke(found.record.id, By::Host(&Actor::host()), Note::new("leaked").ok())
-                    .await?;
-                return Ok(true);
-            }
+        if !matches!(record.state, State::Revoked(_)) {
+            let event = Event::new(EventKind::TokenLeaked, Actor::host(), inner.known_now());
+            inner.tell(&event.about(record.id, record.owner.clone()));
         }
-        Ok(false)
+        self.revoke(record.id, By::Host(&Actor::host()), Note::new("leaked").ok()).await?;
+        Ok(true)
     }
 }
 

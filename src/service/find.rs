@@ -36,6 +36,24 @@ impl<S: Scope> Inner<S> {
         Ok(None)
     }
 
+    /// The row of the token that a text is the secret of, or was before it was last replaced; dead
+    /// ones too.
+    pub(super) async fn find_by_text(&self, text: &str) -> Result<Option<TokenRecord>, StoreError> {
+        let Ok(presented) = self.rules.format.parse(text.as_bytes()) else {
+            return Ok(None);
+        };
+        let Some(Found { record, .. }) = self.find_presented(&presented).await? else {
+            return Ok(None);
+        };
+        let previous = record.previous.as_ref().map(|previous| &previous.digest);
+        for digest in std::iter::once(&record.digest).chain(previous) {
+            if self.rules.keyring.matches(digest, &presented).map_err(StoreError::unavailable)? {
+                return Ok(Some(*record));
+            }
+        }
+        Ok(None)
+    }
+
     /// The row that a key names, as it was once written.
     pub(super) async fn find_intact(&self, key: &Lookup) -> Result<Option<Found>, StoreError> {
         let Some(found) = self.store.find(key).await? else {

@@ -4,7 +4,7 @@ use crate::core::id::TokenId;
 use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
 use crate::ports::store::{EventQuery, Lookup, Page, Query, StoreError, StoredEvent};
-#[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat"))]
+#[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat", feature = "zitadel"))]
 use crate::ports::store::{Filter, Start};
 use crate::service::error::ChangeFailure;
 use crate::service::{By, Tokens};
@@ -47,8 +47,14 @@ impl<S: Scope> Tokens<S> {
         self.inner.store.query(query).await
     }
 
+    /// The token that a text is the secret of, alive or dead.
+    #[cfg(feature = "introspection")]
+    pub(crate) async fn find_by_text(&self, text: &str) -> Result<Option<TokenRecord>, StoreError> {
+        self.inner.find_by_text(text).await
+    }
+
     /// All tokens that a filter selects, page by page.
-    #[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat"))]
+    #[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat", feature = "zitadel"))]
     pub(crate) async fn query_all(&self, filter: Filter) -> Result<Vec<TokenRecord>, StoreError> {
         let (mut query, mut records) = (Query::new(filter, Query::LARGEST_PAGE), Vec::new());
         loop {

@@ -9,9 +9,21 @@ pub mod mattermost;
 #[cfg(feature = "native")]
 #[cfg_attr(docsrs, doc(cfg(feature = "native")))]
 pub mod native;
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+pub mod oauth;
 #[cfg(feature = "rocketchat")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rocketchat")))]
 pub mod rocketchat;
+#[cfg(feature = "zitadel")]
+#[cfg_attr(docsrs, doc(cfg(feature = "zitadel")))]
+pub mod zitadel;
 
-#[cfg(any(feature = "awx", feature = "mattermost", feature = "native", feature = "rocketchat"))]
+#[cfg(any(
+    feature = "awx",
+    feature = "mattermost",
+    feature = "native",
+    feature = "rocketchat",
+    feature = "zitadel"
+))]
 mod openapi;
