@@ -10,7 +10,7 @@ use keyfob::core::owner::OwnerStanding;
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
 use keyfob::{Actor, By, Grant, OwnerId, Scope, ScopeName, Tokens};
 
-use crate::accounts_file::{AccountEntry, AccountsFile, TwoFactorEntry};
+use crate::accounts_file::{AccountEntry, AccountsFile, OrganizationEntry, TwoFactorEntry};
 use crate::passwords::Password;
 use crate::settings::Settings;
 
@@ -22,7 +22,15 @@ pub(crate) struct Accounts {
     by_username: HashMap<String, usize>,
     /// Names that were changed since the start.
     renamed: RwLock<HashMap<OwnerId, String>>,
+    organizations: HashMap<String, Organization>,
     settings: Settings,
+}
+
+/// What accounts belong to.
+#[derive(Debug)]
+pub(crate) struct Organization {
+    pub(crate) name: String,
+    pub(crate) domain: String,
 }
 
 /// An account with what only the host knows of it.
@@ -42,9 +50,13 @@ impl Accounts {
     /// A sentence that names the field.
     pub(crate) fn new(file: AccountsFile) -> Result<Self, String> {
         file.settings.check()?;
-        let mut organizations = HashSet::new();
-        for (index, organization) in file.organizations.into_iter().enumerate() {
-            unique(&mut organizations, organization.id, &format!("organizations[{index}].id"))?;
+        let mut organizations = HashMap::new();
+        for (index, OrganizationEntry { id, name, domain }) in
+            file.organizations.into_iter().enumerate()
+        {
+            if organizations.insert(id, Organization { name, domain }).is_some() {
+                return Err(format!("organizations[{index}].id: another one has it already"));
+            }
         }
         let mut seen = Seen::default();
         let mut entries = Vec::new();
@@ -64,6 +76,7 @@ impl Accounts {
             by_id: by(|entry| entry.account.id.clone()),
             by_username: by_username.collect(),
             renamed: RwLock::default(),
+            organizations,
             settings: file.settings,
             entries,
         })
@@ -104,6 +117,15 @@ impl Accounts {
                 email.is_some_and(|(address, _)| address.eq_ignore_ascii_case(name))
             })
         })
+    }
+
+    /// The organization of an account, with its id.
+    pub(crate) fn organization_of<'o>(
+        &'o self,
+        account: &'o Account,
+    ) -> Option<(&'o str, &'o Organization)> {
+        let id = account.organization.as_deref()?;
+        self.organizations.get(id).map(|organization| (id, organization))
     }
 
     pub(crate) fn of(&self, id: &OwnerId) -> Option<&Entry> {
@@ -168,6 +190,13 @@ impl Directory for Accounts {
     async fn is_administrator(&self, account: &Account) -> Result<bool, DirectoryError> {
         Ok(account.roles.iter().any(|role| ADMINISTRATORS.contains(&role.as_str())))
     }
+
+    async fn members(&self, id: &str) -> Result<Option<Vec<OwnerId>>, DirectoryError> {
+        let accounts = self.entries.iter().map(|entry| &entry.account);
+        let members = accounts.filter(|account| account.organization.as_deref() == Some(id));
+        let is_known = self.organizations.contains_key(id);
+        Ok(is_known.then(|| members.map(|account| account.id.clone()).collect()))
+    }
 }
 
 /// What no two accounts may share.
@@ -181,7 +210,7 @@ struct Seen {
 
 fn checked(
     entry: AccountEntry,
-    organizations: &HashSet<String>,
+    organizations: &HashMap<String, Organization>,
     seen: &mut Seen,
 ) -> Result<Entry, String> {
     let id = OwnerId::new(entry.id).map_err(|error| format!("id: {error}"))?;
@@ -194,7 +223,7 @@ fn checked(
     if let Some(email) = &entry.email {
         unique(&mut seen.emails, email.to_lowercase(), "email")?;
     }
-    if entry.organization.as_ref().is_some_and(|id| !organizations.contains(id)) {
+    if entry.organization.as_ref().is_some_and(|id| !organizations.contains_key(id)) {
         return Err("organization: there is no organization of this id".to_owned());
     }
     let bot_owner = match (entry.kind, entry.owner) {

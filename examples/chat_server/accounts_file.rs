@@ -31,11 +31,9 @@ pub(crate) struct AccountsFile {
 pub(crate) struct OrganizationEntry {
     pub(crate) id: String,
     #[serde(default)]
-    #[expect(dead_code, reason = "no face shows it yet")]
-    name: String,
+    pub(crate) name: String,
     #[serde(default)]
-    #[expect(dead_code, reason = "no face shows it yet")]
-    domain: String,
+    pub(crate) domain: String,
 }
 
 /// One account. Only the first three fields must be there.

@@ -33,6 +33,7 @@ mod sign_in;
 mod stream;
 mod tokens;
 mod websocket;
+mod zitadel;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -48,6 +49,7 @@ use keyfob::wire::awx::Awx;
 use keyfob::wire::mattermost::{self as mattermost_wire, Mattermost};
 use keyfob::wire::native::{Native, Needs};
 use keyfob::wire::rocketchat::RocketChat;
+use keyfob::wire::zitadel::{self as zitadel_wire, Zitadel};
 use keyfob::{Kind, ReadWrite, Tokens};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,6 +82,9 @@ struct Host {
     passwords: Arc<Passwords>,
     rocketchat: Arc<RocketChat<ReadWrite>>,
     tokens: Tokens<ReadWrite>,
+    /// Where it is reached, as it calls itself.
+    url: String,
+    zitadel: Zitadel<ReadWrite>,
 }
 
 #[tokio::main]
@@ -120,7 +125,12 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let bound = accounts.settings().revocation_bound();
     let imports = Imports::read(&arguments)?;
     let settings = accounts.settings();
-    let issued = [settings.awx_shape(), settings.mattermost_shape(), settings.rocketchat_shape()];
+    let issued = [
+        settings.awx_shape(),
+        settings.mattermost_shape(),
+        settings.rocketchat_shape(),
+        settings.zitadel_shape(),
+    ];
     let shapes = issued.into_iter().flatten().chain(imports.shapes());
     let opened = tokens::open(&arguments.store, key_file, bound, shapes.collect());
     let Opened { tokens, vault } = opened.await?;
@@ -148,6 +158,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let needs = mattermost_wire::Needs { reading, managing };
     let mattermost = Mattermost::new(gate.clone(), directory(), needs, settings.mattermost());
     let mattermost = mattermost.in_shape(settings.mattermost_shape());
+    let needs = zitadel_wire::Needs { reading, managing };
+    let zitadel = Zitadel::new(gate.clone(), directory(), needs, settings.zitadel());
+    let zitadel = zitadel.in_shape(settings.zitadel_shape());
     let two_factor = factors.rocketchat.clone();
     let rocketchat = RocketChat::new(gate.clone(), directory(), two_factor, reading, managing);
     let rocketchat = rocketchat.in_shape(settings.rocketchat_shape());
@@ -162,6 +175,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         passwords: Arc::clone(&passwords),
         rocketchat,
         tokens: tokens.clone(),
+        url: format!("http://{address}"),
+        zitadel,
         accounts: Arc::clone(&accounts),
     });
     let router = routes::router(Arc::clone(&host), &native);

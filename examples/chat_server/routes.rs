@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::messages::Message;
-use crate::{Host, awx, mattermost, page, people, rocketchat, sign_in, stream};
+use crate::{Host, awx, mattermost, page, people, rocketchat, sign_in, stream, zitadel};
 
 /// Everything, with what each route needs.
 pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
@@ -32,6 +32,7 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .route(AWX_DOCUMENT, described(host.awx.openapi()))
         .route(MATTERMOST_DOCUMENT, described(host.mattermost.openapi()))
         .route(ROCKETCHAT_DOCUMENT, described(host.rocketchat.openapi()))
+        .route(ZITADEL_DOCUMENT, described(host.zitadel.openapi()))
         .with_state(Arc::clone(&host));
     let own: Routes<ReadWrite, Arc<Host>> = Routes::new()
         .get("/accounts", Need::Scope(ReadWrite::Read), people::list)
@@ -39,14 +40,15 @@ pub(crate) fn router(host: Arc<Host>, native: &Native<ReadWrite>) -> Router {
         .post("/messages", Need::Scope(ReadWrite::Write), say)
         .get("/messages/stream", Need::Scope(ReadWrite::Read), stream::stream);
     let open = open.merge(rocketchat::router(&host));
-    let guarded = awx::router(&host).merge(mattermost::router(&host));
+    let guarded = awx::router(&host)
+        .merge(mattermost::router(&host))
+        .merge(zitadel::router(&host, native.layer()));
     let others = rocketchat::declared(&host);
     let routes = own.with_state(host).merge(native.routes());
     let mut declared = routes.declared();
     declared.extend(others);
-    for path in
-        ["/", "/page.css", "/page.js", AWX_DOCUMENT, MATTERMOST_DOCUMENT, ROCKETCHAT_DOCUMENT]
-    {
+    let documents = [AWX_DOCUMENT, MATTERMOST_DOCUMENT, ROCKETCHAT_DOCUMENT, ZITADEL_DOCUMENT];
+    for path in ["/", "/page.css", "/page.js"].into_iter().chain(documents) {
         declared.push(Declared::new(Method::GET, path, Need::Public));
     }
     declared.push(Declared::new(Method::POST, "/login", Need::Public));
@@ -123,6 +125,8 @@ const AWX_DOCUMENT: &str = "/openapi/awx.json";
 const MATTERMOST_DOCUMENT: &str = "/openapi/mattermost.json";
 
 const ROCKETCHAT_DOCUMENT: &str = "/openapi/rocketchat.json";
+
+const ZITADEL_DOCUMENT: &str = "/openapi/zitadel.json";
 
 /// Less than the ten seconds that are promised, to leave time for the answer.
 const LONGEST_REQUEST: Duration = Duration::from_secs(9);

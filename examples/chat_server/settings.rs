@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use keyfob::Shape;
 use keyfob::core::factor_policy::{FactorPolicy, method};
 use keyfob::wire::rocketchat::Profile;
-use keyfob::wire::{awx, mattermost};
+use keyfob::wire::{awx, mattermost, zitadel};
 use serde::Deserialize;
 
 use crate::accounts_file::object;
@@ -127,6 +127,17 @@ impl Settings {
     /// What new tokens of AWX's face look like.
     pub(crate) const fn awx_shape(&self) -> Option<Shape> {
         self.awx.token_format.shape(Shape::AWX)
+    }
+
+    /// What Zitadel's administrator would set.
+    pub(crate) const fn zitadel(&self) -> zitadel::Settings {
+        let ZitadelSettings { default_limit, max_limit, .. } = self.zitadel;
+        zitadel::Settings { default_limit, max_limit }
+    }
+
+    /// What new tokens of Zitadel's face look like.
+    pub(crate) const fn zitadel_shape(&self) -> Option<Shape> {
+        self.zitadel.token_format.shape(Shape::ZITADEL)
     }
 
     /// What Rocket.Chat's face asks for.
