@@ -141,8 +141,8 @@ impl<S: Scope> Zitadel<S> {
         request: Request,
     ) -> Handled {
         let (mut parts, body) = request.into_parts();
-        dialect.reads(&parts.headers)?;
         let caller = self.caller(&mut parts, operation.need(&self.needs)).await?;
+        dialect.reads(&parts.headers)?;
         // What is not UTF-8 is no id of anything.
         let Path(named) = fields.map_err(|_| Failure::Malformed("invalid UTF-8".to_owned()))?;
         let mut fields = Vec::new();
