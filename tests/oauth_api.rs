@@ -1,0 +1,346 @@
+//! What a token's text is worth to a host's other servers, and ending a token by its text.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics, in its helpers too")]
+
+mod common;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta};
+use common::{Detour, Way};
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use keyfob::http::{BearerLayer, ClientAddress};
+use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
+use keyfob::ports::store::{EventQuery, StoreError};
+use keyfob::testing::{ManualClock, SeededRandomness};
+use keyfob::wire::oauth::{ClientCredentials, Clients, OAuth};
+use keyfob::{
+    Actor, Builder, By, EventKind, Format, Grant, IssueRequest, Keyring, Kind, OwnerId, ReadWrite,
+    Rules, Scope as _, TokenId, TokenRecord, Tokens,
+};
+use serde_json::{Map, Value, json};
+use tower::ServiceExt as _;
+
+const START: i64 = 1_800_000_000;
+
+fn id(name: &str) -> OwnerId {
+    OwnerId::new(name).unwrap()
+}
+
+fn account(name: &str) -> Account {
+    Account::new(id(name), 1, format!("{name}'s name"), DateTime::UNIX_EPOCH)
+}
+
+/// Clients are accounts whose secret is their id twice.
+#[derive(Debug, Default)]
+struct Host {
+    is_down: AtomicBool,
+    tells_more: AtomicBool,
+}
+
+#[async_trait]
+impl Directory for Host {
+    async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DirectoryError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(DirectoryError("it is down".into()));
+        }
+        let AccountKey::Id(id) = key else { return Ok(None) };
+        Ok(Some(account(id.as_str())).filter(|_| id.as_str() != "nobody"))
+    }
+
+    async fn rights(&self, _: &Account) -> Result<Grant<keyfob::ScopeName>, DirectoryError> {
+        Ok(Grant::Full)
+    }
+
+    async fn is_administrator(&self, _: &Account) -> Result<bool, DirectoryError> {
+        Ok(false)
+    }
+}
+
+#[async_trait]
+impl Clients for Host {
+    async fn client(
+        &self,
+        credentials: &ClientCredentials,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Account>, DirectoryError> {
+        assert_eq!(from, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(DirectoryError("it is down".into()));
+        }
+        let name = credentials.name();
+        let is_known = credentials.expose_secret() == format!("{name}{name}");
+        Ok(is_known.then(|| account(name)))
+    }
+
+    fn claims(
+        &self,
+        client: &Account,
+        token: &TokenRecord,
+        account: &Account,
+    ) -> Map<String, Value> {
+        if !self.tells_more.load(Ordering::Relaxed) {
+            return Map::new();
+        }
+        let told = json!({
+            "aud": [client.id], "scope": "mine", "number": token.number, "of": account.id,
+        });
+        told.as_object().unwrap().clone()
+    }
+}
+
+#[derive(Debug)]
+struct Cut(Arc<AtomicBool>);
+
+#[async_trait]
+impl Way for Cut {
+    async fn there(&self, _method: &'static str) -> Result<(), StoreError> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(StoreError::unavailable("the store is down")),
+            false => Ok(()),
+        }
+    }
+}
+
+struct Server {
+    tokens: Tokens<ReadWrite>,
+    router: Router,
+    clock: ManualClock,
+    host: Arc<Host>,
+    store_is_down: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    #[track_caller]
+    fn is(&self, status: u16, body: &Value) {
+        assert_eq!(self.status, status, "{self:?}");
+        let told = serde_json::from_str(&self.body).unwrap_or(Value::Null);
+        assert_eq!(told, *body, "{self:?}");
+        assert_eq!(self.headers.get("content-type").unwrap(), "application/json");
+        assert_eq!(self.headers.get("cache-control").unwrap(), "no-store");
+    }
+}
+
+impl Server {
+    fn new(seed: u64) -> Self {
+        let format = Format::new("chatp").unwrap().with("chats", Kind::session()).unwrap();
+        let rules = Rules::new(format, Keyring::unkeyed());
+        let clock = ManualClock::new(DateTime::from_timestamp(START, 0).unwrap());
+        let store_is_down = Arc::new(AtomicBool::new(false));
+        let store = Detour::new(Cut(Arc::clone(&store_is_down)));
+        let tokens = Builder::new(store, rules, clock.clone(), SeededRandomness::new(seed)).build();
+        let host = Arc::new(Host::default());
+        let directory = Arc::clone(&host) as Arc<dyn Directory>;
+        let clients = Arc::clone(&host) as Arc<dyn Clients>;
+        let oauth = OAuth::new(BearerLayer::new(tokens.clone()), directory, clients);
+        let router = oauth.introspection("/introspect").merge(oauth.revocation("/revoke"));
+        Self { tokens, router, clock, host, store_is_down }
+    }
+
+    async fn issue(&self, request: IssueRequest<ReadWrite>) -> (String, TokenId) {
+        let (secret, row) = self.tokens.issue(request, By::Host(&Actor::host())).await.unwrap();
+        (secret.expose_secret().to_owned(), row.id)
+    }
+
+    async fn personal(&self, name: &str) -> (String, TokenId) {
+        self.issue(IssueRequest::new(id(name), Grant::Full)).await
+    }
+
+    async fn send(&self, path: &str, authorization: &str, kind: &str, body: &str) -> Answer {
+        let request = Request::post(path)
+            .header("authorization", authorization)
+            .header("content-type", kind)
+            .extension(ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)))
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    async fn ask(&self, path: &str, client: &str, form: &str) -> Answer {
+        self.send(path, &basic(client, &client.repeat(2)), FORM, form).await
+    }
+
+    async fn introspect(&self, text: &str) -> Answer {
+        self.ask("/introspect", "api", &format!("token={text}&token_type_hint=whatever")).await
+    }
+
+    async fn is_active(&self, text: &str) -> bool {
+        let answer = self.introspect(text).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let told: Value = serde_json::from_str(&answer.body).unwrap();
+        if told["active"] == false {
+            assert_eq!(answer.body, r#"{"active":false}"#);
+        }
+        told["active"] == true
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn basic(name: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{secret}")))
+}
+
+#[tokio::test]
+async fn a_client_is_told_what_a_live_token_is() {
+    let server = Server::new(1);
+    let (text, token) = server.personal("alice").await;
+    let told = json!({
+        "active": true, "username": "alice's name", "token_type": "Bearer",
+        "exp": START + 90 * 86_400, "iat": START, "nbf": START,
+        "sub": "alice", "jti": token.to_string(),
+    });
+    server.introspect(&text).await.is(200, &told);
+    let mut request = IssueRequest::new(id("alice"), Grant::only([ReadWrite::Read]).unwrap());
+    request.not_before = Some(server.tokens.now());
+    let (narrow, _) = server.issue(request).await;
+    let told: Value = serde_json::from_str(&server.introspect(&narrow).await.body).unwrap();
+    assert_eq!(told.get("scope").unwrap(), ReadWrite::Read.name().as_str());
+    // The host has the last word, and more of them.
+    server.host.tells_more.store(true, Ordering::Relaxed);
+    let told: Value = serde_json::from_str(&server.introspect(&text).await.body).unwrap();
+    for (key, value) in [
+        ("aud", json!(["api"])),
+        ("scope", json!("mine")),
+        ("of", json!("alice")),
+        ("number", json!(1)),
+    ] {
+        assert_eq!(told.get(key), Some(&value));
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_token_it_is_inactive_and_no_more() {
+    let server = Server::new(2);
+    let host = Actor::host();
+    let (revoked, token) = server.personal("alice").await;
+    server.tokens.revoke(token, By::Host(&host), None).await.unwrap();
+    let (asleep, token) = server.personal("alice").await;
+    server.tokens.deactivate(token, By::Host(&host), None).await.unwrap();
+    let mut short = IssueRequest::new(id("alice"), Grant::Full);
+    short = short.expires_in(TimeDelta::seconds(5));
+    let (expired, _) = server.issue(short).await;
+    let (gone, _) = server.personal("nobody").await;
+    let (blocked, _) = server.personal("bob").await;
+    server.tokens.deactivate_owner(&id("bob"), By::Host(&host), None).await.unwrap();
+    let mut bound = IssueRequest::new(id("alice"), Grant::Full);
+    bound.constraints.addresses = vec!["127.0.0.1/32".parse().unwrap()];
+    let (bound, _) = server.issue(bound).await;
+    let (live, _) = server.personal("alice").await;
+    server.clock.advance(TimeDelta::seconds(5));
+    for text in [&revoked, &asleep, &expired, &gone, &blocked, &bound, "chatp_x", "elsewhere"] {
+        assert!(!server.is_active(text).await, "{text}");
+    }
+    assert!(server.is_active(&live).await);
+    server.tokens.reactivate_owner(&id("bob"), By::Host(&host)).await.unwrap();
+    assert!(server.is_active(&blocked).await);
+}
+
+#[tokio::test]
+async fn a_client_that_is_not_known_learns_nothing() {
+    let server = Server::new(3);
+    let (text, _) = server.personal("api").await;
+    let form = format!("token={text}");
+    for path in ["/introspect", "/revoke"] {
+        for authorization in [
+            basic("api", "wrong"),
+            basic("api", ""),
+            format!("Bearer {text}"),
+            "Basic".to_owned(),
+            "Basic !".to_owned(),
+        ] {
+            // It is asked who it is before what it wants.
+            for body in [form.as_str(), ""] {
+                let answer = server.send(path, &authorization, FORM, body).await;
+                answer.is(401, &json!({"error": "invalid_client"}));
+                let challenge = "Basic realm=\"tokens\", charset=\"UTF-8\"";
+                assert_eq!(answer.headers.get("www-authenticate").unwrap(), challenge);
+            }
+        }
+    }
+    assert!(server.is_active(&text).await);
+}
+
+#[tokio::test]
+async fn a_request_is_a_form_with_one_token() {
+    let server = Server::new(4);
+    let known = basic("api", "apiapi");
+    for path in ["/introspect", "/revoke"] {
+        for (kind, body) in [
+            (FORM, ""),
+            (FORM, "token="),
+            (FORM, "token=a&token=b"),
+            (FORM, "other=a"),
+            ("application/json", "{\"token\":\"a\"}"),
+            ("text/plain", "token=a"),
+        ] {
+            let answer = server.send(path, &known, kind, body).await;
+            answer.is(400, &json!({"error": "invalid_request"}));
+        }
+        let huge = format!("token={}", "a".repeat(3_000_000));
+        let answer = server.send(path, &known, FORM, &huge).await;
+        answer.is(400, &json!({"error": "invalid_request"}));
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = server.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_ends_its_own_tokens_by_their_texts_and_is_told_the_same_of_all() {
+    let server = Server::new(5);
+    let host = Actor::host();
+    let (own, token) = server.personal("api").await;
+    let (asleep, sleeping) = server.personal("api").await;
+    server.tokens.deactivate(sleeping, By::Host(&host), None).await.unwrap();
+    let (other, _) = server.personal("alice").await;
+    for text in [&own, &asleep, &other, &own, "chatp_x", "elsewhere"] {
+        let answer = server.ask("/revoke", "api", &format!("token={text}")).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{text}");
+    }
+    assert!(!server.is_active(&own).await);
+    assert!(server.is_active(&other).await);
+    // What slept does not come back.
+    assert!(server.tokens.reactivate(sleeping, By::Host(&host)).await.is_err());
+    let events = server.tokens.events(&EventQuery::after(0, 100)).await.unwrap();
+    let ends = events.iter().filter(|stored| stored.event.kind == EventKind::TokenRevoked);
+    let ends: Vec<_> = ends.map(|stored| (stored.event.token, stored.event.by.clone())).collect();
+    let by = Actor::account(id("api"));
+    assert_eq!(ends, [(Some(token), by.clone()), (Some(sleeping), by)]);
+}
+
+#[tokio::test]
+async fn trouble_is_503_and_says_nothing_of_the_token() {
+    let server = Server::new(6);
+    let (text, token) = server.personal("api").await;
+    for is_host in [true, false] {
+        let down = if is_host { &server.host.is_down } else { &server.store_is_down };
+        down.store(true, Ordering::Relaxed);
+        for path in ["/introspect", "/revoke"] {
+            let answer = server.ask(path, "api", &format!("token={text}")).await;
+            answer.is(503, &json!({"error": "temporarily_unavailable"}));
+            assert_eq!(answer.headers.get("retry-after").unwrap(), "1");
+        }
+        down.store(false, Ordering::Relaxed);
+    }
+    assert!(server.is_active(&text).await);
+    let row = server.tokens.find(token, By::Host(&Actor::host())).await.unwrap();
+    assert_eq!(row.state, keyfob::State::Active);
+}
