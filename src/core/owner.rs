@@ -15,7 +15,8 @@ pub struct OwnerState {
     /// Counts the lives of this owner id: a deleted account whose id is used again gets the
     /// next one, and the tokens of the former never work for the latter.
     pub generation: u32,
-    /// The last `changed_sequence` that was given to one of its tokens.
+    /// Counts the changes of the owner and of its tokens, which take it as their
+    /// `changed_sequence`.
     pub sequence: u64,
     /// When this was last changed; `None` for an owner that never was.
     pub changed_at: Option<DateTime<Utc>>,
@@ -55,6 +56,7 @@ impl OwnerState {
             self.generation = self.generation.saturating_add(1);
         }
         self.standing = standing;
+        self.sequence = self.sequence.saturating_add(1);
         self.changed_at = Some(at);
         self
     }

@@ -475,9 +475,9 @@ BEGIN
         outcome := 'same';
         epoch := (SELECT r.epoch FROM keyfob.realms r WHERE r.realm = in_realm);
     ELSE
-        INSERT INTO keyfob.owners AS o VALUES (in_realm, of_owner, new_standing, 1, 0, at)
+        INSERT INTO keyfob.owners AS o VALUES (in_realm, of_owner, new_standing, 1, 1, at)
         ON CONFLICT (realm, owner) DO UPDATE SET
-            standing = new_standing, changed_at = at,
+            standing = new_standing, changed_at = at, sequence = o.sequence + 1,
             -- Leaving deletion begins the next generation.
             generation = CASE WHEN o.standing = 2 THEN o.generation + 1 ELSE o.generation END;
         IF new_standing = 2 THEN

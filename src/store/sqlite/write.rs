@@ -265,7 +265,8 @@ impl Writing<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO owners VALUES (:realm, :owner, :standing, :generation, :sequence, :changed_at)
-                 ON CONFLICT DO UPDATE SET standing = :standing, generation = :generation, changed_at = :changed_at",
+                 ON CONFLICT DO UPDATE SET standing = :standing, generation = :generation,
+                     sequence = :sequence, changed_at = :changed_at",
             )?
             .execute(named_params! {
                 ":realm": self.realm.as_str(),

@@ -163,7 +163,7 @@ macro_rules! __with_store_laws {
                 deleting_an_owner_revokes_all_its_tokens
                 leaving_deletion_begins_the_next_generation
                 setting_a_standing_twice_changes_nothing
-                an_owner_shows_the_last_sequence_of_its_tokens;
+                an_owners_sequence_counts_its_changes_and_those_of_its_tokens;
             pages:
                 tokens_are_ordered_by_their_last_change
                 tokens_are_ordered_by_creation
