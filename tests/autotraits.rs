@@ -24,6 +24,7 @@ use keyfob::store::memory::MemoryStore;
 use keyfob::store::postgres::{PostgresOptions, PostgresStore};
 use keyfob::store::sqlite::SqliteStore;
 use keyfob::two_factor::{BackupCodes, EmailCode, Totp};
+use keyfob::wire::oauth::Clients;
 use keyfob::{
     Access, Builder, By, ChatScope, IssueRequest, Narrowing, Operation, OwnerId, ReadWrite,
     RealmId, Rotation, Rules, Token, TokenId, TokenSecret, Tokens, TwoFactorProof, Verified,
@@ -75,6 +76,7 @@ fn every_port_can_be_an_object() {
         shared::<Box<T>>();
     }
     boxed::<dyn AuditSink>();
+    boxed::<dyn Clients>();
     boxed::<dyn Clock>();
     boxed::<dyn Directory>();
     boxed::<dyn Entropy>();

@@ -28,13 +28,15 @@ enum Face {
     Awx,
     Mattermost,
     Rocketchat(Profile),
+    Zitadel,
 }
 
-const FACES: [Face; 4] = [
+const FACES: [Face; 5] = [
     Face::Awx,
     Face::Mattermost,
     Face::Rocketchat(Profile::Eight),
     Face::Rocketchat(Profile::Legacy),
+    Face::Zitadel,
 ];
 
 /// A route, and the JSON of each key that it reads, in a body that it takes.
@@ -63,6 +65,7 @@ impl Scene {
             Face::Awx => host.awx(),
             Face::Mattermost => host.mattermost(),
             Face::Rocketchat(profile) => host.rocketchat(profile),
+            Face::Zitadel => host.zitadel(),
         };
         let (session, (_, live)) = (host.session(), host.issue(Kind::personal(), "live"));
         let id = format!("\"{}\"", live.id);
@@ -77,8 +80,14 @@ impl Scene {
                 (Face::Awx, _) => "change",
                 _ => route.path.rsplit(['/', '.']).next().unwrap(),
             };
-            let verb = verb.to_owned();
+            let mut verb = verb.to_owned();
+            if face == Face::Zitadel {
+                // Both versions of its API have the same verbs.
+                let version = if route.path.contains("v1") { "v1" } else { "v2" };
+                verb = format!("{version} {verb}");
+            }
             let text = |text: &str| format!("\"{text}\"");
+            let soon = || text("2999-01-01T00:00:00Z");
             let keys = match verb.as_str() {
                 "tokens" => vec![
                     ("description", text("new")),
@@ -101,6 +110,24 @@ impl Scene {
                 }
                 "create" | "change" => {
                     vec![("description", text("new")), ("scope", text("write"))]
+                }
+                "v1 pats" | "v2 pats" => vec![("expirationDate", soon())],
+                "v1 _search" => vec![("query", "{}".to_owned())],
+                "v2 search" | "v2 ListPersonalAccessTokens" => vec![
+                    ("pagination", "{}".to_owned()),
+                    ("sortingColumn", "1".to_owned()),
+                    ("filters", "[]".to_owned()),
+                ],
+                "v1 AddPersonalAccessToken" | "v2 AddPersonalAccessToken" => {
+                    vec![("userId", text(OWNER)), ("expirationDate", soon())]
+                }
+                "v1 ListPersonalAccessTokens" => {
+                    vec![("userId", text(OWNER)), ("query", "{}".to_owned())]
+                }
+                "v1 GetPersonalAccessTokenByIDs"
+                | "v1 RemovePersonalAccessToken"
+                | "v2 RemovePersonalAccessToken" => {
+                    vec![("userId", text(OWNER)), ("tokenId", id.clone())]
                 }
                 other => panic!("what does {other} read?"),
             };
@@ -150,6 +177,14 @@ impl Scene {
                 assert_eq!(told["success"], false, "{what}");
                 assert!(told["error"].is_string(), "{what}");
                 let known = ["success", "error", "errorType", "details"];
+                assert!(told.keys().all(|key| known.contains(&key.as_str())), "{what}");
+            }
+            Face::Zitadel => {
+                let is_call = route.path.starts_with("/zitadel.");
+                assert!(told["code"].is_string() == is_call, "{what}");
+                assert!(told["code"].is_number() != is_call, "{what}");
+                assert!(told["message"].is_string(), "{what}");
+                let known = ["code", "details", "message"];
                 assert!(told.keys().all(|key| known.contains(&key.as_str())), "{what}");
             }
         }
@@ -217,20 +252,34 @@ fn bodies_of_a_wrong_shape_are_refused_at_once_and_change_nothing() {
             ];
             for (what, body) in &bodies {
                 count += 1;
-                // Every key may be missing, and all of them.
-                if face == Face::Awx && matches!(*what, "nothing" | "an empty object") {
-                    let answer = Scene::new(face).call(route, body);
+                if says_enough(face, &route.verb, what) {
+                    let scene = Scene::new(face);
+                    let answer = scene.call(route, body);
                     assert!(is_success(answer.status), "{} {what}: {answer:?}", route.path);
-                    continue;
+                } else {
+                    scene.refuses(route, what, body);
                 }
-                scene.refuses(route, what, body);
             }
             let too_long = scene.call(route, &bodies[19].1).status;
-            let expected = if route.keys.is_empty() { 400 } else { 413 };
+            let expected = match face {
+                Face::Zitadel => 429,
+                _ if route.keys.is_empty() => 400,
+                _ => 413,
+            };
             assert_eq!(too_long, expected, "{face:?} {}", route.path);
         }
     }
-    assert_eq!(count, (5 + 7 + 3 + 3) * 21);
+    assert_eq!(count, (5 + 7 + 3 + 3 + 11) * 21);
+}
+
+/// Whether a body that says nothing is one that a route takes.
+fn says_enough(face: Face, verb: &str, what: &str) -> bool {
+    match verb {
+        _ if face == Face::Awx => matches!(what, "nothing" | "an empty object"),
+        "v1 pats" | "v1 _search" | "v2 search" => matches!(what, "nothing" | "an empty object"),
+        "v2 ListPersonalAccessTokens" => what == "an empty object",
+        _ => false,
+    }
 }
 
 const DEPTH: usize = 100_000;
@@ -305,6 +354,19 @@ fn is_taken(face: Face, verb: &str, key: &str, value: &str) -> bool {
             (is_name && value != r#""""#) || matches!(value, "7" | "1.5" | "-1" | "1e308")
         }
         (Face::Rocketchat(Profile::Legacy), _, "bypassTwoFactor") => is_json,
+        // Protocol buffers: null is as good as absent, and unknown keys of a message are ignored.
+        (Face::Zitadel, "v1 pats" | "v1 AddPersonalAccessToken", "expirationDate") => {
+            value == "null"
+        }
+        (Face::Zitadel, _, "query" | "pagination") => {
+            value == "null" || (is_json && value.starts_with('{'))
+        }
+        (Face::Zitadel, _, "sortingColumn") => matches!(value, "null" | "7" | "-1"),
+        (Face::Zitadel, _, "filters") => matches!(value, "null" | "[]"),
+        // Nobody's tokens are none, which is an answer.
+        (Face::Zitadel, "v1 ListPersonalAccessTokens", "userId") => {
+            is_text && value != r#""""# && value.len() < 200
+        }
         _ => false,
     }
 }
@@ -370,7 +432,7 @@ fn of_a_key_that_is_there_twice_the_last_counts_as_in_go_and_javascript() {
         }
     }
     // A creation is called by the last of its names, too.
-    for face in FACES {
+    for face in FACES.into_iter().filter(|face| *face != Face::Zitadel) {
         let scene = Scene::new(face);
         let verb = match face {
             Face::Awx => "create",
@@ -385,6 +447,22 @@ fn of_a_key_that_is_there_twice_the_last_counts_as_in_go_and_javascript() {
         let (all, _) = scene.host.state();
         let names: Vec<&str> = all.iter().map(|token| token.name.as_str()).collect();
         assert_eq!(names, ["", "live", "last"], "{face:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused_where_the_product_reads_protocol_buffers() {
+    let scene = Scene::new(Face::Zitadel);
+    for route in &scene.routes {
+        for (key, value) in &route.keys {
+            let good = object(&route.keys);
+            let snake = key.replace("Id", "_id").replace("Date", "_date").replace("Col", "_col");
+            for name in [*key, &snake] {
+                let twice = good.replacen('{', &format!("{{\"{name}\":{value},"), 1);
+                // One word is the same in both spellings.
+                scene.refuses(route, key, twice.as_bytes());
+            }
+        }
     }
 }
 
@@ -407,7 +485,7 @@ fn what_follows_the_first_value_and_keys_that_nobody_knows_are_ignored_where_the
                 };
                 let is_ignored = match face {
                     Face::Mattermost => true,
-                    Face::Awx | Face::Rocketchat(Profile::Legacy) => is_key,
+                    Face::Awx | Face::Rocketchat(Profile::Legacy) | Face::Zitadel => is_key,
                     Face::Rocketchat(Profile::Eight) => false,
                 };
                 if is_ignored {

@@ -25,6 +25,7 @@ fn all() -> [(&'static str, Served, usize); 5] {
         ("mattermost", host.mattermost(), 16),
         ("rocketchat 8", host.rocketchat(Profile::Eight), 4),
         ("rocketchat legacy", host.rocketchat(Profile::Legacy), 4),
+        ("zitadel", host.zitadel(), 14),
     ]
 }
 
@@ -76,7 +77,7 @@ fn every_answer_is_described_to_its_last_key() {
             for (status, response) in told["responses"].as_object().unwrap() {
                 let what = format!("{face} {route} {status}");
                 let Some(content) = response["content"].as_object() else {
-                    assert_eq!(status, "204", "{what}");
+                    assert!(matches!(status.as_str(), "204" | "415"), "{what}");
                     continue;
                 };
                 let (content_type, content) = content.iter().next().unwrap();
@@ -142,7 +143,8 @@ fn a_request_shows_what_its_face_takes_for_credentials() {
                 let needed = if looks { "read" } else { "write" };
                 // Any token may look at itself and end itself; finding is looking, by `POST`.
                 let is_open = route.ends_with("/tokens/current") && scopes.is_empty();
-                let is_search = route.ends_with("/search") && *scopes == ["read"];
+                let looks = ["/search", "/_search", "Tokens", "ByIDs"];
+                let is_search = looks.iter().any(|end| route.ends_with(end)) && *scopes == ["read"];
                 assert!(is_open || is_search || *scopes == [needed], "{face} {route}: {scopes:?}");
             }
         }

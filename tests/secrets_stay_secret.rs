@@ -16,6 +16,7 @@ mod rustdoc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::slice;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -24,6 +25,8 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::FromRequestParts as _;
 use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -74,8 +77,9 @@ use keyfob::two_factor::{
     TotpSeed, Window,
 };
 use keyfob::wire::native::{Native, Needs};
+use keyfob::wire::oauth::{ClientCredentials, Clients, OAuth};
 use keyfob::wire::rocketchat::{self, Failure, Members, Profile, RocketChat};
-use keyfob::wire::{awx, mattermost};
+use keyfob::wire::{awx, mattermost, zitadel};
 use keyfob::{
     Access, Actor, Builder, By, Challenge, ChatScope, Event, EventKind, Expiry, Format, Grant,
     IdempotencyKey, IssueError, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime,
@@ -348,6 +352,21 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     let (mut parts, ()) = request.body(()).unwrap().into_parts();
     let awx_caller = block_on(awx.caller(&mut parts, &ReadWrite::Read)).unwrap();
     let user = block_on(mattermost.caller(&mut parts, &ReadWrite::Read)).unwrap();
+    let zitadel_needs = zitadel::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+    let zitadel_settings = zitadel::Settings { default_limit: 100, max_limit: 1000 };
+    let zitadel = zitadel::Zitadel::new(
+        layer.clone(),
+        directory.clone(),
+        zitadel_needs.clone(),
+        zitadel_settings,
+    );
+    let zitadel_caller = block_on(zitadel.caller(&mut parts, &ReadWrite::Read)).unwrap();
+    let oauth = OAuth::new(layer.clone(), directory.clone(), directory.clone());
+    let basic = STANDARD.encode(format!("client:{text}"));
+    let mut of_client = HeaderMap::new();
+    of_client.insert("authorization", format!("Basic {basic}").parse().unwrap());
+    let client = ClientCredentials::read(&of_client).unwrap();
+    assert!(client.expose_secret() == text);
     let rocketchat = RocketChat::new(
         layer.clone(),
         directory,
@@ -612,12 +631,20 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "wire::mattermost::failure::Step" Debug => [mattermost::Step::Save];
         "wire::native::Native" Debug => [native];
         "wire::native::Needs" Debug => [&needs];
+        "wire::oauth::OAuth" Debug => [oauth];
+        "wire::oauth::basic::ClientCredentials" Debug => [client];
         "wire::rocketchat::Profile" Debug => [Profile::Legacy];
         "wire::rocketchat::RocketChat" Debug => [rocketchat];
         "wire::rocketchat::body::Body" Debug => [rocketchat::Body::read(&headers, sent.as_bytes())];
         "wire::rocketchat::caller::Caller" Debug => [caller];
         "wire::rocketchat::failure::Failure" Debug => [Failure::unauthorized()];
         "wire::rocketchat::failure::Members" Debug => [Members::default().with("token", text)];
+        "wire::zitadel::Needs" Debug => [zitadel_needs];
+        "wire::zitadel::Settings" Debug => [zitadel_settings];
+        "wire::zitadel::Zitadel" Debug => [zitadel];
+        "wire::zitadel::caller::Caller" Debug => [zitadel_caller];
+        "wire::zitadel::code::Code" Debug => [zitadel::Code::NotFound];
+        "wire::zitadel::failure::Failure" Debug => [zitadel::Failure::InvalidToken];
     }
 }
 
@@ -942,6 +969,17 @@ impl Directory for Everybody {
 
     async fn is_administrator(&self, _: &Account) -> Result<bool, DirectoryError> {
         Ok(false)
+    }
+}
+
+#[async_trait]
+impl Clients for Everybody {
+    async fn client(
+        &self,
+        _: &ClientCredentials,
+        _: Option<IpAddr>,
+    ) -> Result<Option<Account>, DirectoryError> {
+        Ok(None)
     }
 }
 

@@ -36,6 +36,7 @@ use keyfob::two_factor::AeadSealer;
 use keyfob::wire::awx::{self, Awx};
 use keyfob::wire::mattermost::{Mattermost, Needs, Settings};
 use keyfob::wire::rocketchat::RocketChat;
+use keyfob::wire::zitadel;
 use keyfob::{
     Actor, Builder, By, Format, Grant, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy,
     Lifetime, Minting, OwnerId, Policy, ReadWrite, Rules, ScopeName, Shape, TokenName, Tokens,
@@ -57,8 +58,8 @@ struct Product {
     /// What it answers to a token that is dead, and to one that may not do this.
     dead: (u16, &'static str),
     forbidden: (u16, &'static str),
-    /// How its errors are told apart: the key of their codes.
-    code: &'static str,
+    /// How its errors are told apart.
+    code: fn(&Value) -> &str,
 }
 
 /// How a request carries a token: what that is called, and the headers for a text and its account.
@@ -147,7 +148,7 @@ fn mattermost(tokens: &Tokens<ReadWrite>) -> Product {
         calls: MATTERMOSTS_CALLS,
         dead: (401, "api.context.session_expired.app_error"),
         forbidden: (403, "api.context.permissions.app_error"),
-        code: "id",
+        code: |told| told["id"].as_str().unwrap(),
     }
 }
 
@@ -205,7 +206,7 @@ fn rocketchat(tokens: &Tokens<ReadWrite>) -> Product {
             403,
             "User does not have the permissions required for this action [error-unauthorized]",
         ),
-        code: "error",
+        code: |told| told["error"].as_str().unwrap(),
     }
 }
 
@@ -265,15 +266,94 @@ fn awx(tokens: &Tokens<ReadWrite>) -> Product {
              /api/login/.",
         ),
         forbidden: (403, "You do not have permission to perform this action."),
-        code: "detail",
+        code: |told| told["detail"].as_str().unwrap(),
     }
 }
 
-/// An administrator, his bot, and somebody who will be deactivated.
+const ZITADELS_CALLS: &[Call] = &[
+    call("POST /management/v1/users/{user_id}/pats", "/management/v1/users/$ROBOT/pats", ""),
+    call(
+        "POST /management/v1/users/{user_id}/pats/_search",
+        "/management/v1/users/$OWNER/pats/_search",
+        "",
+    ),
+    call(
+        "GET /management/v1/users/{user_id}/pats/{token_id}",
+        "/management/v1/users/$OWNER/pats/$TOKEN",
+        "",
+    ),
+    call(
+        "DELETE /management/v1/users/{user_id}/pats/{token_id}",
+        "/management/v1/users/$OWNER/pats/$TOKEN",
+        "",
+    ),
+    call("POST /v2/users/{user_id}/pats", "/v2/users/$ROBOT/pats", NEXT_YEAR),
+    call("DELETE /v2/users/{user_id}/pats/{token_id}", "/v2/users/$OWNER/pats/$TOKEN", ""),
+    call("POST /v2/users/pats/search", "/v2/users/pats/search", "{}"),
+    call(
+        "POST /zitadel.management.v1.ManagementService/AddPersonalAccessToken",
+        "/zitadel.management.v1.ManagementService/AddPersonalAccessToken",
+        r#"{"userId":"$ROBOT"}"#,
+    ),
+    call(
+        "POST /zitadel.management.v1.ManagementService/ListPersonalAccessTokens",
+        "/zitadel.management.v1.ManagementService/ListPersonalAccessTokens",
+        r#"{"userId":"$OWNER"}"#,
+    ),
+    call(
+        "POST /zitadel.management.v1.ManagementService/GetPersonalAccessTokenByIDs",
+        "/zitadel.management.v1.ManagementService/GetPersonalAccessTokenByIDs",
+        NAMED,
+    ),
+    call(
+        "POST /zitadel.management.v1.ManagementService/RemovePersonalAccessToken",
+        "/zitadel.management.v1.ManagementService/RemovePersonalAccessToken",
+        NAMED,
+    ),
+    call(
+        "POST /zitadel.user.v2.UserService/AddPersonalAccessToken",
+        "/zitadel.user.v2.UserService/AddPersonalAccessToken",
+        NEXT_YEAR,
+    ),
+    call(
+        "POST /zitadel.user.v2.UserService/RemovePersonalAccessToken",
+        "/zitadel.user.v2.UserService/RemovePersonalAccessToken",
+        NAMED,
+    ),
+    call(
+        "POST /zitadel.user.v2.UserService/ListPersonalAccessTokens",
+        "/zitadel.user.v2.UserService/ListPersonalAccessTokens",
+        "{}",
+    ),
+];
+
+const NEXT_YEAR: &str = r#"{"userId":"$ROBOT","expirationDate":"2028-01-01T00:00:00Z"}"#;
+
+const NAMED: &str = r#"{"userId":"$OWNER","tokenId":"$TOKEN"}"#;
+
+fn zitadel(tokens: &Tokens<ReadWrite>) -> Product {
+    let needs = zitadel::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+    let settings = zitadel::Settings { default_limit: 100, max_limit: 1000 };
+    let layer = BearerLayer::new(tokens.clone());
+    let face = zitadel::Zitadel::new(layer, Arc::new(Accounts), needs, settings);
+    Product {
+        name: "",
+        declared: face.declared(),
+        router: face.into_router(),
+        transports: &[("Bearer", |text, _| authorization("Bearer", text))],
+        calls: ZITADELS_CALLS,
+        dead: (401, "invalid token"),
+        forbidden: (403, "No matching permissions found"),
+        // What cannot be a token has another id than one that is dead, and the same words.
+        code: |told| told["message"].as_str().unwrap().split(" (").next().unwrap(),
+    }
+}
+
+/// An administrator, his bot and his service account, and somebody who will be deactivated.
 #[derive(Debug)]
 struct Accounts;
 
-const PEOPLE: [&str; 3] = ["admin", "adminbot", "gone"];
+const PEOPLE: [&str; 4] = ["admin", "adminbot", "robot", "gone"];
 
 #[async_trait]
 impl Directory for Accounts {
@@ -286,8 +366,12 @@ impl Directory for Accounts {
         };
         Ok(PEOPLE.iter().find(is).map(|name| {
             let mut account = Account::new(id(name), 1, *name, DateTime::UNIX_EPOCH);
-            account.roles =
-                ["superuser", "system_admin", "admin"].map(str::to_owned).to_vec();
+            let roles = ["superuser", "system_admin", "admin", "IAM_OWNER"];
+            account.roles = roles.map(str::to_owned).to_vec();
+            account.organization = Some("acme".to_owned());
+            if *name == "robot" {
+                account.kind = AccountKind::Machine;
+            }
             if *name == "adminbot" {
                 (account.kind, account.bot_owner) = (AccountKind::Bot, Some(id("admin")));
             }
@@ -381,7 +465,7 @@ async fn scene() -> (Tokens<ReadWrite>, Vec<Held>, i64) {
 #[tokio::test]
 async fn every_route_judges_a_token_the_same_whatever_carries_it() {
     let (tokens, held, soon) = scene().await;
-    for product in [awx(&tokens), mattermost(&tokens), rocketchat(&tokens)] {
+    for product in [awx(&tokens), mattermost(&tokens), rocketchat(&tokens), zitadel(&tokens)] {
         let called: BTreeSet<String> = product
             .calls
             .iter()
@@ -414,9 +498,13 @@ async fn every_route_judges_a_token_the_same_whatever_carries_it() {
                     let by = Actor::host();
                     let row = tokens.find(fresh.parse().unwrap(), By::Host(&by)).await.unwrap();
                     let fill = |text: &str| {
-                        let text = text.replace("$TOKEN", &fresh).replace("$NAME", &name);
-                        let text = text.replace("$NUMBER", &row.number.to_string());
-                        text.replace("$SOON", &soon.to_string())
+                        let owner = id(owner_of(owner));
+                        text.replace("$TOKEN", &fresh)
+                            .replace("$NAME", &name)
+                            .replace("$NUMBER", &row.number.to_string())
+                            .replace("$SOON", &soon.to_string())
+                            .replace("$OWNER", owner.as_str())
+                            .replace("$ROBOT", id("robot").as_str())
                     };
                     let method = call.route.split_once(' ').unwrap().0;
                     let mut request = Request::builder()
@@ -435,7 +523,7 @@ async fn every_route_judges_a_token_the_same_whatever_carries_it() {
                     } else {
                         serde_json::from_slice(&body).unwrap()
                     };
-                    let code = expected.1.map(|_| told[product.code].as_str().unwrap());
+                    let code = expected.1.map(|_| (product.code)(&told));
                     let what = format!("{route} with {kind}, {how}: {told}");
                     assert_eq!((parts.status.as_u16(), code), expected, "{what}");
                     asked += 1;

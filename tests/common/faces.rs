@@ -11,7 +11,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use keyfob::core::factor_policy::FactorPolicy;
 use keyfob::http::{BearerLayer, ClientAddress, Declared};
-use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
+use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
 use keyfob::ports::store::{EventQuery, Filter, Query};
 use keyfob::service::two_factor::{TwoFactor, Vault};
 use keyfob::store::memory::MemoryStore;
@@ -21,6 +21,7 @@ use keyfob::wire::awx::{self, Awx};
 use keyfob::wire::mattermost::{self, Mattermost};
 use keyfob::wire::native::{self, Native};
 use keyfob::wire::rocketchat::{Profile, RocketChat};
+use keyfob::wire::zitadel::{self, Zitadel};
 use keyfob::{
     Actor, Builder, By, Grant, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime,
     Minting, OwnerId, Policy, ReadWrite, ScopeName, TokenName, TokenRecord, TokenStore as _,
@@ -57,7 +58,7 @@ impl Host {
         let sealer = AeadSealer::new(&keyring, SeededRandomness::new(1)).unwrap();
         let vault = Vault::new(store.clone(), sealer, store.realm().clone());
         let mut personal = KindPolicy::personal();
-        (personal.never_expires, personal.quota) = (true, None);
+        (personal.never_expires, personal.quota, personal.longest_lifetime) = (true, None, None);
         personal.may_bypass_two_factor = true;
         personal.minting = Minting::AsOwner;
         let mut rules = sample::rules();
@@ -101,6 +102,15 @@ impl Host {
         let face = RocketChat::new(layer, Arc::new(Everybody), two_factor, reading, managing);
         let face = Arc::new(face.profile(profile));
         Served { declared: face.declared(), document: face.openapi(), router: face.router() }
+    }
+
+    pub(crate) fn zitadel(&self) -> Served {
+        let needs = zitadel::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+        let settings = zitadel::Settings { default_limit: 100, max_limit: 1000 };
+        let layer = BearerLayer::new(self.tokens.clone());
+        let face = Zitadel::new(layer, Arc::new(Everybody), needs, settings);
+        let (declared, document) = (face.declared(), face.openapi());
+        Served { declared, document, router: face.into_router() }
     }
 
     /// A session of the owner.
@@ -164,7 +174,9 @@ impl Directory for Everybody {
             _ => return Ok(None),
         };
         let mut account = Account::new(id.clone(), 1, id.as_str(), sample::start());
-        account.roles = ["admin", "superuser", "system_admin"].map(str::to_owned).into();
+        account.roles = ["admin", "superuser", "system_admin", "IAM_OWNER"].map(str::to_owned).into();
+        account.kind = AccountKind::Machine;
+        account.organization = Some("acme".to_owned());
         Ok(Some(account))
     }
 

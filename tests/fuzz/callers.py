@@ -6,6 +6,7 @@ import time
 import requests
 
 BOB = "bobbobbobbobbobbobbobbobb2"
+DEPLOY = "deploydeploydeploydeploy55"
 TINA = "tinatinatinatinatinatinat3"
 
 
@@ -117,9 +118,7 @@ class Native(Router):
         "note": lambda self, random: random.choice(["", "a note"]),
         "scopes": lambda self, random: random.choice(["full", ["read"]]),
         "addresses": lambda self, random: ["0.0.0.0/0", "::/0"],
-        "expires_at": lambda self, random: time.strftime(
-            "%Y-%m-%dT%H:%M:%SZ", time.gmtime(in_days(random.randrange(1, 40)) // 1000)
-        ),
+        "expires_at": lambda self, random: day(random.randrange(1, 40)),
         "expires_in": lambda self, random: random.randrange(3600, 86_400),
         "not_before": lambda self, random: "2020-01-01T00:00:00Z",
         "why": lambda self, random: "it is known",
@@ -147,9 +146,43 @@ class Native(Router):
         return self.post("/tokens", {}, self.callers[0]).json()["id"]
 
 
+class Zitadel(Router):
+    document = "/openapi/zitadel.json"
+    names = {
+        "user_id": lambda self, random: random.choice([DEPLOY, BOB]),
+        "userId": lambda self, random: random.choice([DEPLOY, BOB]),
+        "token_id": Router.known,
+        "tokenId": Router.known,
+        "expirationDate": lambda self, random: day(random.randrange(1, 40)),
+        "pagination": lambda self, random: {"limit": random.randrange(5), "asc": True},
+        "filters": lambda self, random: [{"tokenIdFilter": {"id": self.known(random)}}],
+    }
+
+    def __init__(self, server):
+        super().__init__(server)
+        for name in ("admin", "deploy"):
+            body = {"username": name, "password": f"{name}-password"}
+            token = self.post("/login", body).json()["token"]
+            self.callers.append({"Authorization": f"Bearer {token}"})
+
+    def made(self):
+        path = f"/management/v1/users/{DEPLOY}/pats"
+        return self.post(path, {}, self.callers[0]).json()["tokenId"]
+
+
+def day(days):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(in_days(days) // 1000))
+
+
 def in_days(days):
     """In milliseconds."""
     return (int(time.time()) + days * 86_400) * 1000
 
 
-ROUTERS = {"awx": Awx, "mattermost": Mattermost, "native": Native, "rocketchat": Rocketchat}
+ROUTERS = {
+    "awx": Awx,
+    "mattermost": Mattermost,
+    "native": Native,
+    "rocketchat": Rocketchat,
+    "zitadel": Zitadel,
+}

@@ -26,7 +26,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use self::chat_server::{Server, folder};
 
-const ROUTERS: [&str; 4] = ["awx", "mattermost", "native", "rocketchat"];
+const ROUTERS: [&str; 5] = ["awx", "mattermost", "native", "rocketchat", "zitadel"];
 
 /// The same for everybody, so that what fails once fails again.
 const SEED: &str = "20261129";

@@ -15,8 +15,9 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// Those in the one `Authorization` header.
-    pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
+    /// Those in the one `Authorization` header; `None` where it is another one, or none.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (scheme, encoded) = values.next()?.to_str().ok()?.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") || values.next().is_some() {

@@ -205,6 +205,12 @@ cases! {
     "Mattermost::caller", s => {
         s.mattermost().caller(&mut bearer(&s.texts.unused), &ReadWrite::Read).await
     };
+    "Zitadel::caller", s => s.zitadel().caller(&mut s.bearer(), &ReadWrite::Read).await;
+    "Zitadel::managed_organization", s => {
+        let (face, mut parts) = (s.zitadel(), s.bearer());
+        let caller = face.caller(&mut parts, &ReadWrite::Write).await.unwrap();
+        face.managed_organization(&caller, &parts.headers).await
+    };
     "RocketChat::caller", s => {
         s.rocketchat().caller(&s.headers(), None, &ReadWrite::Write).await
     };

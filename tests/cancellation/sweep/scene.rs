@@ -21,6 +21,7 @@ use keyfob::two_factor::{AeadSealer, BackupCodes, EmailCode, Totp, TotpSeed};
 use keyfob::wire::awx::{self, Awx};
 use keyfob::wire::mattermost::{Mattermost, Needs, Settings};
 use keyfob::wire::rocketchat::RocketChat;
+use keyfob::wire::zitadel::{self, Zitadel};
 use keyfob::{
     Access, Actor, Builder, By, Challenge, Event, Grant, IssueRequest, Key, KeyId, Keyring, Kind,
     KindPolicy, Minting, Operation, OwnerId, Policy, ReadWrite, Rotation, ScopeName, Shape, State,
@@ -178,6 +179,20 @@ impl Scene {
         let (reading, managing) = (ReadWrite::Read, ReadWrite::Write);
         let two_factor = self.second.two_factor.clone();
         RocketChat::new(self.layer(), Arc::new(Pausing), two_factor, reading, managing)
+    }
+
+    pub(crate) fn zitadel(&self) -> Zitadel<ReadWrite> {
+        let needs = zitadel::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
+        let settings = zitadel::Settings { default_limit: 100, max_limit: 1000 };
+        Zitadel::new(self.layer(), Arc::new(Pausing), needs, settings)
+    }
+
+    /// Alice's, who looks into another organization.
+    pub(crate) fn bearer(&self) -> http::request::Parts {
+        let request = http::Request::builder()
+            .header("authorization", format!("Bearer {}", self.texts.unused))
+            .header("x-zitadel-orgid", "another");
+        request.body(()).unwrap().into_parts().0
     }
 
     /// Alice's, with her answer.
@@ -401,6 +416,7 @@ impl Directory for Pausing {
             AccountKey::Id(id) => {
                 let mut account = Account::new(id.clone(), 1, id.as_str(), sample::start());
                 account.email = Some(("somebody@acme.example".to_owned(), true));
+                account.roles = vec!["IAM_OWNER".to_owned()];
                 Some(account)
             }
             _ => None,
@@ -414,5 +430,10 @@ impl Directory for Pausing {
 
     async fn is_administrator(&self, _account: &Account) -> Result<bool, DirectoryError> {
         Ok(false)
+    }
+
+    async fn members(&self, _organization: &str) -> Result<Option<Vec<OwnerId>>, DirectoryError> {
+        pause().await;
+        Ok(Some(Vec::new()))
     }
 }
