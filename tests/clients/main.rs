@@ -33,6 +33,8 @@ fn main() -> ExitCode {
         ("@mattermost/client goes through a token's life", "mattermost.js", Setting::Usual),
         ("rocketchat_API goes through a token's life", "rocketchat.py", Setting::Usual),
         ("@rocket.chat/api-client goes through a token's life", "rocketchat.js", Setting::Usual),
+        ("zitadel-client goes through a token's life", "zitadel.py", Setting::Usual),
+        ("zitadel-client takes texts of its product", "zitadel.py", Setting::ProductTexts),
         ("apprise notifies by a token", "notify.py", Setting::Usual),
         ("mattermostdriver takes texts of its product", "mattermost.py", Setting::ProductTexts),
         ("rocketchat_API takes texts of its product", "rocketchat.py", Setting::ProductTexts),
@@ -113,7 +115,8 @@ fn run(script: &str, setting: Setting) -> Result<(), Failed> {
         Setting::ProductTexts => {
             let mut all: Value = serde_json::from_str(&std::fs::read_to_string(accounts)?)?;
             let texts = json!({"token_format": "product"});
-            all["settings"] = json!({"awx": texts, "mattermost": texts, "rocketchat": texts});
+            all["settings"] =
+                json!({"awx": texts, "mattermost": texts, "rocketchat": texts, "zitadel": texts});
             let path = folder(&name).join("accounts.json");
             std::fs::write(&path, all.to_string())?;
             accounts = path.to_str().unwrap().to_owned();
