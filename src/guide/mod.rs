@@ -35,6 +35,11 @@ pub mod mattermost {}
 #[doc = include_str!("rocketchat.md")]
 pub mod rocketchat {}
 
+/// What is as Zitadel has it, and what is not.
+#[cfg(feature = "zitadel")]
+#[doc = include_str!("zitadel.md")]
+pub mod zitadel {}
+
 /// Tokens of the product that your server takes the place of, and what their texts cost.
 #[cfg(all(feature = "awx", feature = "import", feature = "mattermost", feature = "rocketchat"))]
 #[doc = include_str!("moving.md")]
