@@ -1,6 +1,5 @@
 //! What Zitadel's clients need around its tokens, and find in the example server.
 #![expect(
-    clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::panic,

@@ -363,6 +363,10 @@ fn is_taken(face: Face, verb: &str, key: &str, value: &str) -> bool {
         }
         (Face::Zitadel, _, "sortingColumn") => matches!(value, "null" | "7" | "-1"),
         (Face::Zitadel, _, "filters") => matches!(value, "null" | "[]"),
+        // There is an account by every name here.
+        (Face::Zitadel, "v1 AddPersonalAccessToken" | "v2 AddPersonalAccessToken", "userId") => {
+            is_name && value != r#""""# && value.len() < 200
+        }
         // Nobody's tokens are none, which is an answer.
         (Face::Zitadel, "v1 ListPersonalAccessTokens", "userId") => {
             is_text && value != r#""""# && value.len() < 200

@@ -1,5 +1,9 @@
 //! What a token's text is worth to a host's other servers, and ending a token by its text.
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics, in its helpers too")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails where it panics, in its helpers too"
+)]
 
 mod common;
 

@@ -525,8 +525,7 @@ async fn fields_may_be_in_snake_case_and_unknown_ones_are_ignored() {
         let shown = server.get(&admin, "robot", added["tokenId"].as_str().unwrap()).await.ok();
         assert_eq!(shown["token"]["expirationDate"], "2030-01-01T00:00:00Z", "{body}");
     }
-    let text = format!(r#"{{"pagination":{{"limit":1,"offset":"1"}},"sorting_column":1,"x":1}}"#);
-    let found: Value = serde_json::from_str(&text).unwrap();
+    let found = json!({"pagination": {"limit": 1, "offset": "1"}, "sorting_column": 1, "x": 1});
     assert_eq!(server.search(&admin, found).await.ok()["pagination"]["appliedLimit"], "1");
 }
 

@@ -522,7 +522,7 @@ flaws! {
     ];
     owners_show_no_sequence: OwnersShowNoSequence breaks [
         a_new_token_is_found_as_it_was_returned
-        an_owner_shows_the_last_sequence_of_its_tokens
+        an_owners_sequence_counts_its_changes_and_those_of_its_tokens
         deleting_an_owner_revokes_all_its_tokens
         leaving_deletion_begins_the_next_generation
     ];
@@ -679,7 +679,7 @@ flaws! {
         a_new_token_is_found_as_it_was_returned
         a_refused_change_changes_nothing
         a_refused_insert_changes_nothing
-        an_owner_shows_the_last_sequence_of_its_tokens
+        an_owners_sequence_counts_its_changes_and_those_of_its_tokens
         deactivation_says_by_whom_why_and_when_and_can_be_undone
         deleting_an_owner_revokes_all_its_tokens
         leaving_deletion_begins_the_next_generation

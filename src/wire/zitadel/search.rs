@@ -136,7 +136,10 @@ mod tests {
         DateTime::from_timestamp_nanos(1_000_000_000_000_000_000_i64.saturating_add(nanos))
     }
 
-    const ALL: [(Relation, fn(i64, i64) -> bool); 5] = [
+    /// How two numbers lie to each other.
+    type Holds = fn(i64, i64) -> bool;
+
+    const ALL: [(Relation, Holds); 5] = [
         (Relation::After, |own, at| own > at),
         (Relation::AfterOrEquals, |own, at| own >= at),
         (Relation::Before, |own, at| own < at),

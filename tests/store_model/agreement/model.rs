@@ -158,6 +158,7 @@ impl Model {
         // Whoever leaves the grave is somebody else.
         state.generation += u32::from(state.standing == OwnerStanding::Deleted);
         state.standing = change.standing;
+        state.sequence += 1;
         state.changed_at = Some(change.at);
         self.owners.insert(change.owner.clone(), state);
         if change.standing == OwnerStanding::Deleted {
