@@ -523,6 +523,7 @@ flaws! {
     owners_show_no_sequence: OwnersShowNoSequence breaks [
         a_new_token_is_found_as_it_was_returned
         an_owners_sequence_counts_its_changes_and_those_of_its_tokens
+        deactivating_an_owner_changes_no_token
         deleting_an_owner_revokes_all_its_tokens
         leaving_deletion_begins_the_next_generation
     ];
@@ -680,6 +681,7 @@ flaws! {
         a_refused_change_changes_nothing
         a_refused_insert_changes_nothing
         an_owners_sequence_counts_its_changes_and_those_of_its_tokens
+        deactivating_an_owner_changes_no_token
         deactivation_says_by_whom_why_and_when_and_can_be_undone
         deleting_an_owner_revokes_all_its_tokens
         leaving_deletion_begins_the_next_generation
