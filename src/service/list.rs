@@ -4,7 +4,12 @@ use crate::core::id::TokenId;
 use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
 use crate::ports::store::{EventQuery, Lookup, Page, Query, StoreError, StoredEvent};
-#[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat", feature = "zitadel"))]
+#[cfg(any(
+    feature = "awx",
+    feature = "mattermost",
+    feature = "rocketchat",
+    feature = "zitadel"
+))]
 use crate::ports::store::{Filter, Start};
 use crate::service::error::ChangeFailure;
 use crate::service::{By, Tokens};
@@ -54,7 +59,12 @@ impl<S: Scope> Tokens<S> {
     }
 
     /// All tokens that a filter selects, page by page.
-    #[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat", feature = "zitadel"))]
+    #[cfg(any(
+        feature = "awx",
+        feature = "mattermost",
+        feature = "rocketchat",
+        feature = "zitadel"
+    ))]
     pub(crate) async fn query_all(&self, filter: Filter) -> Result<Vec<TokenRecord>, StoreError> {
         let (mut query, mut records) = (Query::new(filter, Query::LARGEST_PAGE), Vec::new());
         loop {

@@ -174,7 +174,8 @@ impl Directory for Everybody {
             _ => return Ok(None),
         };
         let mut account = Account::new(id.clone(), 1, id.as_str(), sample::start());
-        account.roles = ["admin", "superuser", "system_admin", "IAM_OWNER"].map(str::to_owned).into();
+        account.roles =
+            ["admin", "superuser", "system_admin", "IAM_OWNER"].map(str::to_owned).into();
         account.kind = AccountKind::Machine;
         account.organization = Some("acme".to_owned());
         Ok(Some(account))
