@@ -436,13 +436,15 @@ fn of_a_key_that_is_there_twice_the_last_counts_as_in_go_and_javascript() {
         }
     }
     // A creation is called by the last of its names, too.
-    for face in FACES.into_iter().filter(|face| *face != Face::Zitadel) {
-        let scene = Scene::new(face);
+    for face in FACES {
         let verb = match face {
             Face::Awx => "create",
             Face::Mattermost => "tokens",
             Face::Rocketchat(_) => "generatePersonalAccessToken",
+            // Its tokens have no names.
+            Face::Zitadel => continue,
         };
+        let scene = Scene::new(face);
         let route = scene.routes.iter().find(|route| route.verb == verb).unwrap();
         let key = route.keys[0].0;
         let body = format!("{{\"{key}\":\"first\",\"{key}\":\"last\"}}");

@@ -7,7 +7,9 @@ use super::Awx;
 use super::object::{MASK, TYPE};
 use super::page::{DEFAULT_SIZE, LARGEST_SIZE};
 use crate::core::scope::Scope;
-use crate::wire::openapi::{Description, Words, object, parameter, reference, response, text};
+use crate::wire::openapi::{
+    Description, JSON, Words, object, parameter, reference, response, text,
+};
 
 /// The document, as JSON.
 pub(super) fn document<S: Scope>(face: &Awx<S>) -> String {
@@ -24,6 +26,8 @@ pub(super) fn document<S: Scope>(face: &Awx<S>) -> String {
             "user_id" => json!({"type": "string", "minLength": 1}),
             _ => json!({"type": "string", "pattern": "^[0-9]+$"}),
         },
+        bodies: &[JSON],
+        everywhere: &[],
         failure: |status| match status {
             "400" => response("The query or the body is wrong.", "application/json", "Invalid"),
             _ => response("Why not, in words.", "application/json", "Detail"),

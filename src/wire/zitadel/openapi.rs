@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::codec::{COLUMNS, IDS, INSTANTS, RELATIONS};
 use super::{SCOPES, Zitadel};
 use crate::core::scope::Scope;
-use crate::wire::openapi::{Description, Words, object, reference, response, text};
+use crate::wire::openapi::{Description, JSON, Words, object, reference, response, text};
 
 /// The document, as JSON.
 pub(super) fn document<S: Scope>(face: &Zitadel<S>) -> String {
@@ -16,6 +16,8 @@ pub(super) fn document<S: Scope>(face: &Zitadel<S>) -> String {
         words: &OPERATIONS,
         parameters: |_, _| Vec::new(),
         in_path: |_| id(),
+        bodies: &[JSON],
+        everywhere: &[],
         failure: |status| match status {
             "415" => json!({"description": "The call is not in JSON."}),
             _ => response("An error, told apart by its id.", "application/json", "Error"),
