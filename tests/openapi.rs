@@ -123,7 +123,7 @@ fn a_request_shows_what_its_face_takes_for_credentials() {
         let schemes = document["components"]["securitySchemes"].as_object().unwrap();
         let expected: &[&str] = match face {
             "awx" => &["basic", "bearer"],
-            "mattermost" | "native" => &["bearer"],
+            "mattermost" | "native" | "zitadel" => &["bearer"],
             _ => &["token", "user"],
         };
         assert_eq!(schemes.keys().collect::<Vec<_>>(), expected, "{face}");
