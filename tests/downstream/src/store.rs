@@ -336,6 +336,7 @@ impl TokenStore for ListStore {
         }
         let rows = open.select(&Filter::of_owner(change.owner.clone()).unrevoked())?;
         state.generation += u32::from(state.standing == OwnerStanding::Deleted);
+        state.sequence += 1;
         (state.standing, state.changed_at) = (change.standing, Some(change.at));
         open.set_owner(&change.owner, state);
         if change.standing == OwnerStanding::Deleted {
