@@ -1,5 +1,5 @@
-//! The faces over one store in memory, for accounts that may everything and are asked for no
-//! second factor.
+//! The faces over one store in memory, for accounts that are asked for no second factor, and may
+//! everything unless a test says otherwise.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub(crate) const OWNER: &str = "aliceealiceealiceealiceeal";
 
 pub(crate) struct Host {
     pub(crate) tokens: Tokens<ReadWrite>,
+    accounts: Arc<dyn Directory>,
     vault: Vault,
 }
 
@@ -53,6 +54,10 @@ pub(crate) struct Answer {
 
 impl Host {
     pub(crate) fn new() -> Self {
+        Self::of(Arc::new(Everybody))
+    }
+
+    pub(crate) fn of(accounts: Arc<dyn Directory>) -> Self {
         let store = MemoryStore::default();
         let keyring = Keyring::new(Key::new(KeyId::new("k1").unwrap(), &[7; 32]).unwrap());
         let sealer = AeadSealer::new(&keyring, SeededRandomness::new(1)).unwrap();
@@ -66,20 +71,24 @@ impl Host {
         let rules = rules.with_policy(Policy::default().with_kind(Kind::personal(), personal));
         let clock = ManualClock::new(sample::start());
         let tokens = Builder::new(store, rules, clock, SeededRandomness::new(2)).build();
-        Self { tokens, vault }
+        Self { tokens, accounts, vault }
+    }
+
+    fn accounts(&self) -> Arc<dyn Directory> {
+        Arc::clone(&self.accounts)
     }
 
     pub(crate) fn awx(&self) -> Served {
         let needs = awx::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
         let layer = BearerLayer::new(self.tokens.clone());
-        let face = Awx::new(layer, Arc::new(Everybody), needs, awx::Settings::default());
+        let face = Awx::new(layer, self.accounts(), needs, awx::Settings::default());
         let (declared, document) = (face.declared(), face.openapi());
         Served { declared, document, router: face.into_router() }
     }
 
     pub(crate) fn native(&self) -> Served {
         let needs = native::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
-        let face = Native::new(self.tokens.clone(), Arc::new(Everybody), needs);
+        let face = Native::new(self.tokens.clone(), self.accounts(), needs);
         let (declared, document) = (face.routes::<()>().declared(), face.openapi());
         Served { declared, document, router: face.into_router() }
     }
@@ -88,7 +97,7 @@ impl Host {
         let needs = mattermost::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
         let settings = mattermost::Settings { enabled: true, maximum_lifetime_days: 0 };
         let layer = BearerLayer::new(self.tokens.clone());
-        let face = Mattermost::new(layer, Arc::new(Everybody), needs, settings);
+        let face = Mattermost::new(layer, self.accounts(), needs, settings);
         let (declared, document) = (face.declared(), face.openapi());
         Served { declared, document, router: face.into_router() }
     }
@@ -99,7 +108,7 @@ impl Host {
         let two_factor = TwoFactor::new(self.tokens.clone(), self.vault.clone(), policy);
         let layer = BearerLayer::new(self.tokens.clone());
         let (reading, managing) = (ReadWrite::Read, ReadWrite::Write);
-        let face = RocketChat::new(layer, Arc::new(Everybody), two_factor, reading, managing);
+        let face = RocketChat::new(layer, self.accounts(), two_factor, reading, managing);
         let face = Arc::new(face.profile(profile));
         Served { declared: face.declared(), document: face.openapi(), router: face.router() }
     }
@@ -108,7 +117,7 @@ impl Host {
         let needs = zitadel::Needs { reading: ReadWrite::Read, managing: ReadWrite::Write };
         let settings = zitadel::Settings { default_limit: 100, max_limit: 1000 };
         let layer = BearerLayer::new(self.tokens.clone());
-        let face = Zitadel::new(layer, Arc::new(Everybody), needs, settings);
+        let face = Zitadel::new(layer, self.accounts(), needs, settings);
         let (declared, document) = (face.declared(), face.openapi());
         Served { declared, document, router: face.into_router() }
     }
@@ -141,12 +150,24 @@ impl Host {
 impl Served {
     /// A call by the owner's session, with the headers of all faces.
     pub(crate) fn call(&self, method: &Method, path: &str, session: &str, body: &[u8]) -> Answer {
+        self.call_as(OWNER, method, path, session, body)
+    }
+
+    /// A call with a token of this account.
+    pub(crate) fn call_as(
+        &self,
+        owner: &str,
+        method: &Method,
+        path: &str,
+        token: &str,
+        body: &[u8],
+    ) -> Answer {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("authorization", format!("Bearer {session}"))
-            .header("x-auth-token", session)
-            .header("x-user-id", OWNER)
+            .header("authorization", format!("Bearer {token}"))
+            .header("x-auth-token", token)
+            .header("x-user-id", owner)
             .header("content-type", "application/json")
             .extension(ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)))
             .body(Body::from(body.to_vec()))
