@@ -316,7 +316,10 @@ async fn me(
 const ME: Table = Table {
     model: "User",
     r#type: "user",
-    columns: &[Column { name: "username", pointer: "/username", holds: Holds::Text }],
+    columns: &[
+        Column { name: "id", pointer: "/id", holds: Holds::Number },
+        Column { name: "username", pointer: "/username", holds: Holds::Text },
+    ],
     searched: &["username"],
 };
 
@@ -737,6 +740,32 @@ async fn tokens_of_a_deactivated_account_do_not_work() {
     assert!(server.works(&token).await);
     server.tokens.deactivate_owner(&id("alice"), By::Host(&Actor::host()), None).await.unwrap();
     server.get("/tokens/", &token).await.failed(401, ANONYMOUS);
+}
+
+#[tokio::test]
+async fn a_query_that_asks_for_too_much_is_refused() {
+    let server = Server::new(34);
+    let session = server.session("root").await;
+    let number = server.create(&session, json!({"description": "aa"})).await.number();
+    let many = |item: &str, between: &str, count: usize| vec![item; count].join(between);
+    let stream = format!("/tokens/{number}/activity_stream/");
+    for path in ["/tokens/", "/users/1/tokens/", "/users/1/authorized_tokens/", &stream, "/me/"] {
+        for (query, told) in [
+            (format!("search={}", many("a", ",", 17)), "16 search terms"),
+            (many("id__gt=0", "&", 17), "16 filters"),
+            (format!("or__id=1&{}", many("not__id__lt=0", "&", 16)), "16 filters"),
+            (format!("id__in={}", many("1", ",", 101)), "100 values of a list"),
+            (format!("order_by={}", many("-id", ",", 17)), "16 fields to order by"),
+        ] {
+            let refused = server.get(&format!("{path}?{query}"), &session).await;
+            refused.failed(400, &format!("A query may have at most {told}."));
+        }
+    }
+    // As much as that is no harm.
+    let filters = many("description__icontains=A", "&", 16);
+    let terms = many("a", ",", 16);
+    let query = format!("/tokens/?{filters}&search={terms}&order_by={}", many("id", ",", 16));
+    assert_eq!(server.get(&query, &session).await.ids(), [number]);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Filters and orders, as the product reads them from a query. Pure.
 //!
 //! A key is a field, with a lookup behind two underscores and `or__`, `chain__` and `not__` before
-//! it. Rows are compared as they are written.
+//! it. Rows are compared as they are written. How much a query may ask for has its limits, since each
+//! row of a list is held against all of it.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -75,6 +77,7 @@ impl Lookup {
                 "search" => {
                     let terms = value.split([',', ' ']).filter(|term| !term.is_empty());
                     lookup.terms = terms.map(str::to_lowercase).collect();
+                    at_most(MOST_OF_A_KIND, lookup.terms.len(), "search terms")?;
                 }
                 "type" => lookup.is_of_another_type = value.split(',').all(|t| t != table.r#type),
                 key => lookup.add(key, value, table)?,
@@ -96,7 +99,7 @@ impl Lookup {
         };
         let column = column(path, table)?;
         list.push(Condition { column, is_not, test: test(column, suffix, value)? });
-        Ok(())
+        at_most(MOST_OF_A_KIND, self.all.len().saturating_add(self.any.len()), "filters")
     }
 
     /// The one number that a field must be, if the query says so.
@@ -131,48 +134,83 @@ impl Lookup {
             return Vec::new();
         }
         let rows = rows.into_iter().map(|row| (json(&row), row));
-        let mut rows: Vec<(Value, T)> =
-            rows.filter(|(json, _)| self.selects(table, json)).collect();
+        let rows = rows.filter(|(json, _)| self.selects(table, json));
+        let mut rows: Vec<(Vec<Cell>, T)> =
+            rows.map(|(json, row)| (self.rank(&json), row)).collect();
         rows.sort_by(|(one, _), (other, _)| self.compare(one, other));
         rows.into_iter().map(|(_, row)| row).collect()
     }
 
     fn selects(&self, table: &Table, row: &Value) -> bool {
-        let contains = |term: &String| {
-            table.searched.iter().any(|name| {
-                let text = row.get(name).and_then(Value::as_str).unwrap_or_default();
-                text.to_lowercase().contains(term)
-            })
-        };
-        self.all.iter().all(|condition| condition.holds(row))
-            && (self.any.is_empty() || self.any.iter().any(|condition| condition.holds(row)))
-            && self.terms.iter().all(contains)
+        let (all, any) = (&self.all, &self.any);
+        let mut cells = Cells::new();
+        for Condition { column, .. } in all.iter().chain(any) {
+            cells.entry(column.name).or_insert_with(|| Read::of(Cell::of(*column, row)));
+        }
+        all.iter().all(|condition| condition.holds(&cells))
+            && (any.is_empty() || any.iter().any(|condition| condition.holds(&cells)))
+            && self.finds(table, row)
     }
 
-    fn compare(&self, one: &Value, other: &Value) -> Ordering {
-        let orders = self.order.iter().map(|(column, is_descending)| {
-            let order = Cell::of(*column, one).cmp(&Cell::of(*column, other));
+    /// Whether each term is in one of the fields in which a search looks.
+    fn finds(&self, table: &Table, row: &Value) -> bool {
+        if self.terms.is_empty() {
+            return true;
+        }
+        let texts = table.searched.iter().filter_map(|name| row.get(name)?.as_str());
+        let texts: Vec<String> = texts.map(str::to_lowercase).collect();
+        self.terms.iter().all(|term| texts.iter().any(|text| text.contains(term)))
+    }
+
+    /// By what a row is ordered.
+    fn rank(&self, row: &Value) -> Vec<Cell> {
+        self.order.iter().map(|(column, _)| Cell::of(*column, row)).collect()
+    }
+
+    fn compare(&self, one: &[Cell], other: &[Cell]) -> Ordering {
+        let pairs = self.order.iter().zip(one.iter().zip(other));
+        let mut orders = pairs.map(|((_, is_descending), (one, other))| {
+            let order = one.cmp(other);
             if *is_descending { order.reverse() } else { order }
         });
-        orders.fold(Ordering::Equal, Ordering::then)
+        orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+}
+
+/// What a row holds in the columns that a query filters by.
+type Cells = BTreeMap<&'static str, Read>;
+
+/// A cell of a row, which several conditions may be about.
+struct Read {
+    cell: Cell,
+    text: String,
+    small: String,
+}
+
+impl Read {
+    fn of(cell: Cell) -> Self {
+        let text = cell.clone().text();
+        Self { cell, small: text.to_lowercase(), text }
     }
 }
 
 impl Condition {
-    fn holds(&self, row: &Value) -> bool {
-        let cell = Cell::of(self.column, row);
+    fn holds(&self, cells: &Cells) -> bool {
+        // The cells are of all conditions.
+        let Some(Read { cell, text: of_row, small }) = cells.get(self.column.name) else {
+            return false;
+        };
         let holds = match &self.test {
-            Test::IsNull(wanted) => (cell == Cell::Nothing) == *wanted,
+            Test::IsNull(wanted) => (*cell == Cell::Nothing) == *wanted,
             // What is not there is neither equal nor unequal to anything.
-            _ if cell == Cell::Nothing => false,
+            _ if *cell == Cell::Nothing => false,
             Test::Compare(orders, than) => orders.contains(&cell.cmp(than)),
-            Test::In(cells) => cells.contains(&cell),
+            Test::In(cells) => cells.contains(cell),
             Test::Text { at, folds, text } => {
-                let of_row = cell.text();
-                let of_row = if *folds { of_row.to_lowercase() } else { of_row };
+                let of_row = if *folds { small } else { of_row };
                 match at {
                     Place::End => of_row.ends_with(text),
-                    Place::Exactly => of_row == *text,
+                    Place::Exactly => of_row == text,
                     Place::Somewhere => of_row.contains(text),
                     Place::Start => of_row.starts_with(text),
                 }
@@ -228,6 +266,7 @@ fn test(column: Column, suffix: &str, value: &str) -> Result<Test, Failure> {
             Err(Failure::InvalidQuery("cannot provide empty value for __in".to_owned()))
         }
         "in" => {
+            at_most(MOST_VALUES, value.split(',').count(), "values of a list")?;
             let cells = value.split(',').map(|item| Cell::read(column, item));
             cells.collect::<Result<_, _>>().map(Test::In)
         }
@@ -253,9 +292,30 @@ fn order(value: &str, table: &Table) -> Result<Vec<(Column, bool)>, Failure> {
     let names = value.split(',').map(str::trim).filter(|name| !matches!(*name, "" | "-"));
     let names = names.map(|name| name.strip_prefix('-').map_or((name, false), |n| (n, true)));
     // All rows of a list are of one type.
-    let names = names.filter(|(name, _)| *name != "type");
-    names.map(|(name, descends)| column(name, table).map(|found| (found, descends))).collect()
+    let names: Vec<_> = names.filter(|(name, _)| *name != "type").collect();
+    at_most(MOST_OF_A_KIND, names.len(), "fields to order by")?;
+    let mut order: Vec<(Column, bool)> = Vec::new();
+    for (name, descends) in names {
+        let found = column(name, table)?;
+        // Where a field is equal, it is so the second time too.
+        if order.iter().all(|(earlier, _)| earlier.name != found.name) {
+            order.push((found, descends));
+        }
+    }
+    Ok(order)
 }
+
+fn at_most(most: usize, count: usize, what: &str) -> Result<(), Failure> {
+    if count <= most {
+        return Ok(());
+    }
+    Err(Failure::InvalidQuery(format!("A query may have at most {most} {what}.")))
+}
+
+/// More than any client asks for, and little enough for ten thousand rows.
+const MOST_OF_A_KIND: usize = 16;
+
+const MOST_VALUES: usize = 100;
 
 const LOOKUPS: [&str; 17] = [
     "exact",
@@ -418,6 +478,37 @@ mod tests {
         }
         let told = read("created=soon").unwrap_err().body().to_string();
         assert!(told.contains("value has an invalid format"), "{told}");
+    }
+
+    #[test]
+    fn a_query_asks_for_so_much_and_no_more() {
+        for (query, what) in [
+            (list("search=", ",", "a", 16), None),
+            (list("search=", ",", "a", 17), Some("16 search terms")),
+            (list("", "&", "id__gt=0", 16), None),
+            (list("", "&", "id__gt=0", 17), Some("16 filters")),
+            (list("or__id=1&", "&", "description__icontains=a", 16), Some("16 filters")),
+            (list("id__in=", ",", "1", 100), None),
+            (list("id__in=", ",", "1", 101), Some("100 values of a list")),
+            (list("order_by=", ",", "-id", 16), None),
+            (list("order_by=", ",", "id", 17), Some("16 fields to order by")),
+        ] {
+            let told = read(&query).map(|_| ());
+            let expected = what.map_or(Ok(()), |what| {
+                Err(Failure::InvalidQuery(format!("A query may have at most {what}.")))
+            });
+            assert_eq!(told, expected, "{query}");
+        }
+
+        fn list(begin: &str, between: &str, item: &str, count: usize) -> String {
+            format!("{begin}{}", vec![item; count].join(between))
+        }
+    }
+
+    #[test]
+    fn a_field_orders_once() {
+        assert_eq!(read("order_by=-id,id,pk,created,-id").unwrap().order.len(), 2);
+        assert_eq!(ids("order_by=-id,id"), [3, 2, 1]);
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! - `PUT` without a scope leaves the scope as it is. A change that would give a token more than it
 //!   has is refused: that takes a new token.
 //! - A list below an account's address is of that account's tokens.
-//! - A query filters by everything but secrets and regular expressions, which can take for ever.
+//! - A query filters neither by secrets nor by regular expressions, which can take for ever, nor
+//!   across relations, but for the user of a token; and it asks for so much and no more.
 //! - A deleted token cannot be found, as in the product, and is kept for the audit log.
 //! - Whoever makes a token by another one is judged anew in the step that does it, and gives no more
 //!   than that one holds.
