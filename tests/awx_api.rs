@@ -738,8 +738,19 @@ async fn tokens_of_a_deactivated_account_do_not_work() {
     let server = Server::new(19);
     let (token, _) = server.personal("alice").await;
     assert!(server.works(&token).await);
-    server.tokens.deactivate_owner(&id("alice"), By::Host(&Actor::host()), None).await.unwrap();
+    server.raw("POST /tokens/", &basic("alice"), "{}").await.is(201);
+    let host = Actor::host();
+    server.tokens.deactivate_owner(&id("alice"), By::Host(&host), None).await.unwrap();
     server.get("/tokens/", &token).await.failed(401, ANONYMOUS);
+    // Nor does its password, although whoever checks passwords says that it is right.
+    for route in ["GET /tokens/", "POST /tokens/", "DELETE /tokens/1/", "GET /me/"] {
+        let refused = server.raw(route, &basic("alice"), "{}").await;
+        refused.failed(401, "Invalid username/password.");
+        assert!(!refused.headers.contains_key("x-api-product-version"), "{route}");
+    }
+    server.tokens.reactivate_owner(&id("alice"), By::Host(&host)).await.unwrap();
+    assert!(server.works(&token).await);
+    server.raw("GET /tokens/", &basic("alice"), "").await.is(200);
 }
 
 #[tokio::test]

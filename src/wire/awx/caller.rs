@@ -17,6 +17,7 @@ use super::failure::BasicFault;
 use super::{Awx, Failure, codec};
 use crate::core::event::Actor;
 use crate::core::id::OwnerId;
+use crate::core::owner::OwnerStanding;
 use crate::core::scope::Scope;
 use crate::http::{Denial, client_address};
 use crate::ports::directory::{Account, AccountKey};
@@ -29,6 +30,10 @@ use crate::service::verified::Verified;
 /// **If you lie:** a yes for a wrong password is that account's whole access. Whoever guesses must be
 /// slowed down here: nobody else does it. An account that has a second factor must not be let in by
 /// its password alone; this wire has no way to ask for more.
+///
+/// Whether the owner is active need not be asked here: one that is
+/// [deactivated](crate::Tokens::deactivate_owner) is refused as for a wrong password, whatever this
+/// says. An account that the host alone knows to be blocked is for the host to refuse.
 #[async_trait]
 pub trait SignIn: fmt::Debug + Send + Sync + 'static {
     /// The account whose name and password these are.
@@ -217,6 +222,11 @@ impl<S: Scope> Awx<S> {
         credentials: &BasicCredentials,
         address: Option<IpAddr>,
     ) -> Result<Caller, Failure> {
+        let state = self.layer.tokens().owner_state(&owner).await;
+        // A host that looks at the password alone has not asked.
+        if state.map_err(|_| Failure::Unavailable)?.standing != OwnerStanding::Active {
+            return Err(Failure::WrongPassword);
+        }
         let sign_in = self.sign_in.as_ref().ok_or(Failure::WrongPassword)?;
         let owner = sign_in.sign_in(credentials, address).await?;
         let actor = Actor::account(owner.clone());
