@@ -780,6 +780,42 @@ async fn a_query_that_asks_for_too_much_is_refused() {
 }
 
 #[tokio::test]
+async fn tokens_of_any_number_are_paged_and_only_so_many_are_filtered() {
+    let server = Server::new(35);
+    let root = server.session("root").await;
+    let alice = server.session("alice").await;
+    for _ in 0..10_001 {
+        server.personal("alice").await;
+    }
+    let (_, last) = server.personal("bob").await;
+    for page in ["last", "51"] {
+        let answer = server.get(&format!("/tokens/?page={page}&page_size=200"), &root).await;
+        assert_eq!(answer.ids(), [last - 1, last], "{page}");
+        let told = answer.is(200);
+        assert_eq!((&told["count"], &told["next"]), (&json!(10_002), &Value::Null), "{page}");
+        assert_eq!(told["previous"], "/api/v2/tokens/?page=50&page_size=200", "{page}");
+    }
+    for query in ["page=52&page_size=200", "page=a", "page=a&search=x"] {
+        server.get(&format!("/tokens/?{query}"), &root).await.failed(404, "Invalid page.");
+    }
+    let told = "There are too many tokens to filter or order them all";
+    for query in ["search=a", "order_by=-id"] {
+        let refused = server.get(&format!("/tokens/?{query}"), &root).await;
+        refused.failed(400, &format!("{told}; name a user."));
+    }
+    // To name a user is of no use where one is named.
+    for (path, token) in [
+        ("/tokens/?user=5&order_by=-id", &root),
+        ("/users/5/tokens/?order_by=-id", &root),
+        ("/tokens/?order_by=-id", &alice),
+    ] {
+        server.get(path, token).await.failed(400, &format!("{told}."));
+    }
+    assert_eq!(server.get("/tokens/?user=6&order_by=-id", &root).await.ids(), [last]);
+    assert_eq!(server.get(&format!("/tokens/?id={last}"), &root).await.ids(), [last]);
+}
+
+#[tokio::test]
 async fn whoever_is_not_known_gets_one_answer_and_no_challenge_for_a_password() {
     let server = Server::new(20);
     let (token, _) = server.personal("alice").await;

@@ -68,24 +68,30 @@ impl<S: Scope> Awx<S> {
     /// A page of an account's tokens, or of all that the caller sees.
     pub(super) async fn list(&self, caller: &Caller, whose: Option<OwnerId>, uri: &Uri) -> Handled {
         let query = pairs(uri);
-        let (lookup, paging) = (Lookup::read(&query, &TOKENS)?, Paging::of(&query));
+        let (lookup, paging) = (Lookup::read(&query, &TOKENS)?, Paging::of(&query)?);
         let own = || Some(caller.account().id.clone()).filter(|_| !caller.sees_everything());
         let mut filter = Filter { owner: whose.or_else(own), ..Filter::default() };
         filter = filter.of_kind(Kind::personal()).unrevoked();
-        if let Some(offset) = paging.offset().filter(|_| lookup.is_plain()) {
-            let mut ask = Query::new(filter, u32::try_from(paging.size()).unwrap_or(u32::MAX));
-            ask.start = Start::Offset(u32::try_from(offset).unwrap_or(u32::MAX));
-            ask.with_total = true;
-            let page = self.layer.tokens().query(&ask).await?;
-            let total = page.total.unwrap_or_default();
+        if lookup.is_plain() {
+            // Which page is the last one is known when they are counted.
+            let total = self.count(&filter).await?;
             let place = paging.place(total)?;
             let owners = self.owners(page.records.iter().map(|record| &record.owner)).await?;
+            let mut ask = Query::new(filter, u32::try_from(place.limit).unwrap_or(u32::MAX));
+            ask.start = Start::Offset(u32::try_from(place.offset).unwrap_or(u32::MAX));
+            let page = self.layer.tokens().query(&ask).await?;
             let rows = self.objects(&page.records, &owners);
             return json(StatusCode::OK, &paging.envelope((uri, &query), place, (total, rows)));
         }
         let records = self.candidates(filter, &lookup).await?;
         let owners = self.owners(records.iter().map(|record| &record.owner)).await?;
-        selected((uri, &query), &TOKENS, &lookup, self.objects(&records, &owners))
+        selected((uri, &query), &TOKENS, (&lookup, paging), self.objects(&records, &owners))
+    }
+
+    async fn count(&self, filter: &Filter) -> Result<u64, Failure> {
+        let mut ask = Query::new(filter.clone(), 1);
+        ask.with_total = true;
+        Ok(self.layer.tokens().query(&ask).await?.total.unwrap_or_default())
     }
 
     /// All tokens that a query may mean.
@@ -106,11 +112,9 @@ impl<S: Scope> Awx<S> {
             }
             filter.owner = Some(account.id);
         }
-        let mut ask = Query::new(filter.clone(), 1);
-        ask.with_total = true;
-        let total = self.layer.tokens().query(&ask).await?.total.unwrap_or_default();
-        if total > MOST_FILTERED {
-            return Err(Failure::InvalidQuery(TOO_MANY.to_owned()));
+        if self.count(&filter).await? > MOST_FILTERED {
+            let told = if filter.owner.is_some() { TOO_MANY } else { TOO_MANY_OF_ALL };
+            return Err(Failure::InvalidQuery(told.to_owned()));
         }
         Ok(self.layer.tokens().query_all(filter).await?)
     }
@@ -236,17 +240,18 @@ fn is_shown(record: &TokenRecord) -> bool {
 /// What to answer: 400, 403, or 404 for a page that there is not.
 pub fn page<T: Serialize>(uri: &Uri, table: &Table, rows: Vec<T>) -> Result<Response, Failure> {
     let query = pairs(uri);
-    selected((uri, &query), table, &Lookup::read(&query, table)?, rows)
+    let (lookup, paging) = (Lookup::read(&query, table)?, Paging::of(&query)?);
+    selected((uri, &query), table, (&lookup, paging), rows)
 }
 
 fn selected<T: Serialize>(
     (uri, query): (&Uri, &[(String, String)]),
     table: &Table,
-    lookup: &Lookup,
+    (lookup, paging): (&Lookup, Paging),
     rows: Vec<T>,
 ) -> Handled {
     let rows = lookup.apply(table, rows, |row| serde_json::to_value(row).unwrap_or_default());
-    let (paging, total) = (Paging::of(query), u64::try_from(rows.len()).unwrap_or(u64::MAX));
+    let total = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     let place = paging.place(total)?;
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let rows = rows.into_iter().skip(whole(place.offset)).take(whole(place.limit)).collect();
@@ -305,4 +310,6 @@ const MOST_FILTERED: u64 = 10_000;
 
 const MOST_EVENTS: usize = 10_000;
 
-const TOO_MANY: &str = "There are too many tokens to filter or order them all; name a user.";
+const TOO_MANY: &str = "There are too many tokens to filter or order them all.";
+
+const TOO_MANY_OF_ALL: &str = "There are too many tokens to filter or order them all; name a user.";

@@ -21,7 +21,6 @@ pub(super) struct Paging {
 enum Page {
     Number(u64),
     Last,
-    Invalid,
 }
 
 /// The rows of a page, by their place among all of them.
@@ -35,7 +34,7 @@ pub(super) struct Place {
 }
 
 impl Paging {
-    pub(super) fn of(query: &Pairs) -> Self {
+    pub(super) fn of(query: &Pairs) -> Result<Self, Failure> {
         let last = |key: &str| {
             query.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
         };
@@ -44,30 +43,17 @@ impl Paging {
             Some("last") => Page::Last,
             Some(text) => match text.trim().parse() {
                 Ok(number) if number > 0 => Page::Number(number),
-                _ => Page::Invalid,
+                _ => return Err(Failure::InvalidPage),
             },
         };
         let asked = last("page_size").and_then(|text| text.trim().parse::<u64>().ok());
         let size = asked.filter(|size| *size > 0).unwrap_or(DEFAULT_SIZE);
-        Self {
+        Ok(Self {
             page,
             size: size.min(LARGEST_SIZE),
             is_capped: size > LARGEST_SIZE,
             counts: last("count_disabled").is_none(),
-        }
-    }
-
-    /// How many rows there are on a page at the most.
-    pub(super) const fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Where to begin to read, as far as it is known before the rows are counted.
-    pub(super) const fn offset(&self) -> Option<u64> {
-        match self.page {
-            Page::Number(number) => Some(number.saturating_sub(1).saturating_mul(self.size)),
-            Page::Last | Page::Invalid => None,
-        }
+        })
     }
 
     /// The place of the page among so many rows.
@@ -76,9 +62,8 @@ impl Paging {
         let number = match self.page {
             Page::Number(number) => number,
             Page::Last => pages,
-            Page::Invalid => 0,
         };
-        if !(1..=pages).contains(&number) {
+        if number > pages {
             return Err(Failure::InvalidPage);
         }
         let offset = number.saturating_sub(1).saturating_mul(self.size);
@@ -165,7 +150,7 @@ mod tests {
     fn told(uri: &'static str, total: u64) -> Result<Value, Failure> {
         let uri = Uri::from_static(uri);
         let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(&uri).unwrap();
-        let paging = Paging::of(&query);
+        let paging = Paging::of(&query)?;
         let place = paging.place(total)?;
         let rows: Vec<u64> = (place.offset..total).take(place.limit.try_into().unwrap()).collect();
         Ok(serde_json::to_value(paging.envelope((&uri, &query), place, (total, rows))).unwrap())
