@@ -816,6 +816,26 @@ async fn tokens_of_any_number_are_paged_and_only_so_many_are_filtered() {
 }
 
 #[tokio::test]
+async fn a_token_that_bounds_what_it_makes_bounds_its_life_too() {
+    let mut within = policy();
+    within.minting = Minting::Within;
+    let mut server = Server::with(36, within);
+    let mut request = IssueRequest::new(id("alice"), Grant::Full);
+    request.lifetime = Lifetime::For(TimeDelta::hours(1));
+    let (bounded, _) = server.issue(request).await;
+    let expires =
+        async |server: &Server, token: &str| server.create(token, json!({})).await.text("expires");
+    assert_eq!(expires(&server, &bounded).await, "2027-01-15T09:00:00Z");
+    // Neither a token that never ends nor a session, whose kind makes tokens as its owner does.
+    let (eternal, _) = server.personal("alice").await;
+    assert_eq!(expires(&server, &eternal).await, "3026-05-18T08:00:00Z");
+    let session = server.session("alice").await;
+    assert_eq!(expires(&server, &session).await, "3026-05-18T08:00:00Z");
+    server.set(Settings { expire_seconds: 60, external_users: false });
+    assert_eq!(expires(&server, &bounded).await, "2027-01-15T08:01:00Z");
+}
+
+#[tokio::test]
 async fn whoever_is_not_known_gets_one_answer_and_no_challenge_for_a_password() {
     let server = Server::new(20);
     let (token, _) = server.personal("alice").await;

@@ -6,7 +6,7 @@ use std::fmt;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Query as UriQuery, Request};
 use axum::response::{IntoResponse, Response};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{StatusCode, Uri};
 use serde::Serialize;
@@ -24,6 +24,7 @@ use crate::core::event::Actor;
 use crate::core::id::{Kind, Note, OwnerId, TokenName};
 use crate::core::issue::{IssueRequest, Lifetime};
 use crate::core::lifecycle::Narrowing;
+use crate::core::policy::Minting;
 use crate::core::scope::Scope;
 use crate::core::time::LATEST;
 use crate::core::token::TokenRecord;
@@ -158,7 +159,8 @@ impl<S: Scope> Awx<S> {
         let (name, note) = description::kept(&described, &TokenName::default(), &Note::default())?;
         let grant = wanted.scope.unwrap_or(Asked::Write).grant(&self.needs);
         let mut request = IssueRequest::new(account.id.clone(), grant).named(name);
-        (request.note, request.shape, request.lifetime) = (note, self.shape, self.lifetime());
+        (request.note, request.shape) = (note, self.shape);
+        request.lifetime = self.lifetime(caller).await?;
         let issued = self.layer.tokens().issue(request, caller.by()).await;
         let (secret, record) = issued.map_err(Failure::issue)?;
         let object = TokenObject::of(&record, Some(account), &self.needs);
@@ -169,15 +171,31 @@ impl<S: Scope> Awx<S> {
     }
 
     /// As long as the product's setting says, which nobody can choose; a host whose policy is
-    /// stricter has its way, and no token outlives the calendar.
-    fn lifetime(&self) -> Lifetime {
+    /// stricter has its way, no token outlives the calendar, and none the one that bounds it.
+    async fn lifetime(&self, caller: &Caller) -> Result<Lifetime, Failure> {
         let tokens = self.layer.tokens();
         let seconds = i64::try_from(self.settings.expire_seconds).unwrap_or(i64::MAX);
         let set = TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX);
         let longest = tokens.rules().policy.of(&Kind::personal()).longest_lifetime;
         let length = longest.map_or(set, |longest| longest.min(set));
-        let ends_in_time = tokens.now().checked_add_signed(length).is_some_and(|at| at < LATEST);
-        if ends_in_time { Lifetime::For(length) } else { Lifetime::Until(LATEST) }
+        let bound = self.bound(caller).await?.unwrap_or(LATEST).min(LATEST);
+        let ends_in_time = tokens.now().checked_add_signed(length).is_some_and(|at| at < bound);
+        Ok(if ends_in_time { Lifetime::For(length) } else { Lifetime::Until(bound) })
+    }
+
+    /// When the token ends that the caller presents, if what it makes may not outlive it.
+    async fn bound(&self, caller: &Caller) -> Result<Option<DateTime<Utc>>, Failure> {
+        let tokens = self.layer.tokens();
+        let Some(presented) = caller.token() else { return Ok(None) };
+        let kind = tokens.kind_of(presented);
+        if kind.is_none_or(|kind| tokens.rules().policy.of(kind).minting != Minting::Within) {
+            return Ok(None);
+        }
+        match tokens.find(presented.id(), By::Host(&Actor::host())).await {
+            Ok(record) => Ok(record.validity.expires_at.at()),
+            Err(ChangeFailure::Missing) => Err(Failure::Anonymous),
+            Err(_) => Err(Failure::Unavailable),
+        }
     }
 
     /// Changes what a body names of a token: its description, and what it may do if that is less.
