@@ -35,6 +35,7 @@ use keyfob::{
     TokenName, TokenRecord, Tokens,
 };
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
 const START_MS: i64 = 1_800_000_000_000;
@@ -122,13 +123,42 @@ impl SignIn for Passwords {
     }
 }
 
+/// Holds one call up, so that something else happens first.
+#[derive(Debug, Default)]
+struct Barrier {
+    is_shut: AtomicBool,
+    reached: Notify,
+    open: Notify,
+}
+
+impl Barrier {
+    fn shut(&self) {
+        self.is_shut.store(true, Ordering::Relaxed);
+    }
+
+    /// Does this while a call waits, and then lets it go on.
+    async fn meanwhile(&self, work: impl Future<Output = ()>) {
+        self.reached.notified().await;
+        work.await;
+        self.open.notify_one();
+    }
+}
+
 #[derive(Debug)]
-struct Cut(Arc<AtomicBool>);
+struct Road {
+    is_cut: Arc<AtomicBool>,
+    barrier: Arc<Barrier>,
+}
 
 #[async_trait]
-impl Way for Cut {
-    async fn there(&self, _method: &'static str) -> Result<(), StoreError> {
-        match self.0.load(Ordering::Relaxed) {
+impl Way for Road {
+    async fn there(&self, method: &'static str) -> Result<(), StoreError> {
+        let is_change = matches!(method, "apply" | "insert");
+        if is_change && self.barrier.is_shut.swap(false, Ordering::Relaxed) {
+            self.barrier.reached.notify_one();
+            self.barrier.open.notified().await;
+        }
+        match self.is_cut.load(Ordering::Relaxed) {
             true => Err(StoreError::unavailable("the store is down")),
             false => Ok(()),
         }
@@ -142,6 +172,7 @@ struct Server {
     clock: ManualClock,
     directory: Arc<Accounts>,
     store_is_down: Arc<AtomicBool>,
+    barrier: Arc<Barrier>,
 }
 
 #[derive(Debug)]
@@ -210,11 +241,13 @@ impl Server {
         let rules = Rules::new(format, Keyring::unkeyed()).with_policy(policy);
         let clock = ManualClock::new(DateTime::from_timestamp_millis(START_MS).unwrap());
         let store_is_down = Arc::new(AtomicBool::new(false));
-        let store = Detour::new(Cut(Arc::clone(&store_is_down)));
+        let barrier = Arc::new(Barrier::default());
+        let (is_cut, held) = (Arc::clone(&store_is_down), Arc::clone(&barrier));
+        let store = Detour::new(Road { is_cut, barrier: held });
         let tokens = Builder::new(store, rules, clock.clone(), SeededRandomness::new(seed)).build();
         let directory = Arc::new(Accounts::default());
         let face = face(&tokens, &directory, Settings::default());
-        Self { router: router(&face), tokens, face, clock, directory, store_is_down }
+        Self { router: router(&face), tokens, face, clock, directory, store_is_down, barrier }
     }
 
     /// The same server after its administrator has set this.
@@ -833,6 +866,46 @@ async fn a_token_that_bounds_what_it_makes_bounds_its_life_too() {
     assert_eq!(expires(&server, &session).await, "3026-05-18T08:00:00Z");
     server.set(Settings { expire_seconds: 60, external_users: false });
     assert_eq!(expires(&server, &bounded).await, "2027-01-15T08:01:00Z");
+}
+
+#[tokio::test]
+async fn a_note_that_somebody_changes_meanwhile_is_not_lost() {
+    let server = Server::new(37);
+    let session = server.session("alice").await;
+    let mut request = IssueRequest::new(id("alice"), Grant::Full);
+    (request.name, request.note) = (TokenName::new("old").unwrap(), Note::new("remark").unwrap());
+    let (_, row) = server.issue(request).await;
+    let path = format!("PATCH /tokens/{}/", row.number);
+    let host = Actor::host();
+    server.barrier.shut();
+    let edit = server.barrier.meanwhile(async {
+        let note = Note::new("newer").unwrap();
+        server.tokens.edit(row.id, None, Some(note), By::Host(&host)).await.unwrap();
+    });
+    let (changed, ()) =
+        tokio::join!(server.call(&path, &session, json!({"description": "new"})), edit);
+    assert_eq!(changed.is(200)["description"], "new");
+    let row = server.tokens.find(row.id, By::Host(&host)).await.unwrap();
+    assert_eq!((row.name.as_str(), row.note.as_str()), ("new", "newer"));
+}
+
+#[tokio::test]
+async fn a_token_that_ends_meanwhile_makes_no_other_one() {
+    let server = Server::new(38);
+    let session = server.session("alice").await;
+    let made = server.create(&session, json!({})).await;
+    let (number, token) = (made.number(), made.text("token"));
+    let host = Actor::host();
+    let row = server.tokens.find_by_number(number, By::Host(&host)).await.unwrap();
+    server.barrier.shut();
+    let end = server.barrier.meanwhile(async {
+        server.tokens.revoke(row.id, By::Host(&host), None).await.unwrap();
+    });
+    let (refused, ()) = tokio::join!(server.create(&token, json!({})), end);
+    // What it is now is for the next try to see.
+    refused.failed(503, "The server cannot answer now; try again.");
+    server.create(&token, json!({})).await.failed(401, ANONYMOUS);
+    assert_eq!(server.get("/tokens/", &session).await.ids(), [0; 0]);
 }
 
 #[tokio::test]

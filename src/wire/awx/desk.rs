@@ -77,10 +77,10 @@ impl<S: Scope> Awx<S> {
             // Which page is the last one is known when they are counted.
             let total = self.count(&filter).await?;
             let place = paging.place(total)?;
-            let owners = self.owners(page.records.iter().map(|record| &record.owner)).await?;
             let mut ask = Query::new(filter, u32::try_from(place.limit).unwrap_or(u32::MAX));
             ask.start = Start::Offset(u32::try_from(place.offset).unwrap_or(u32::MAX));
             let page = self.layer.tokens().query(&ask).await?;
+            let owners = self.owners(page.records.iter().map(|record| &record.owner)).await?;
             let rows = self.objects(&page.records, &owners);
             return json(StatusCode::OK, &paging.envelope((uri, &query), place, (total, rows)));
         }
@@ -209,7 +209,10 @@ impl<S: Scope> Awx<S> {
             Some(text) => Some(description::kept(&text, &record.name, &record.note)?),
             None => None,
         };
+        // What is as it was read may be otherwise by now, and is left alone.
         let (name, note) = described.unzip();
+        let name = name.filter(|name| *name != record.name);
+        let note = note.filter(|note| *note != record.note);
         let is_as_asked = wanted.scope == Asked::of(&record.grant, &self.needs);
         let narrowing = match wanted.scope {
             Some(asked) if !is_as_asked => Narrowing::to_grant(asked.grant(&self.needs)),
