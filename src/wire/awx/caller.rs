@@ -198,6 +198,8 @@ impl<S: Scope> Awx<S> {
         let Some(token) = caller.token else {
             let rights = self.directory.rights(&caller.account).await?;
             return Ok(rights.read::<S>().is_some_and(|rights| rights.holds(needed)));
+            // It has ended since it was looked at.
+            Err(Denial::InvalidToken | Denial::NoCredentials) => Err(Failure::Anonymous),
         };
         match self.layer.evidence(token).permits(needed).await {
             Ok(_) => Ok(true),
@@ -238,8 +240,7 @@ impl<S: Scope> Awx<S> {
     }
 }
 
-/// What the one `Authorization` header holds; two of them hold nothing.
-#[derive(Debug)]
+/// What the one `Authorization` header holds; two of them hold nothing. No `Debug`: it holds secrets.
 enum Presented<'h> {
     Basic(BasicCredentials),
     Bearer(&'h str),
