@@ -113,7 +113,7 @@ pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
 }
 
 /// Hides the header from whoever prints the request later on.
-pub(super) fn conceal(headers: &mut HeaderMap) {
+pub(crate) fn conceal(headers: &mut HeaderMap) {
     let values = headers.iter_mut().filter(|(name, _)| *name == AUTHORIZATION);
     values.for_each(|(_, value)| value.set_sensitive(true));
 }

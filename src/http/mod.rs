@@ -35,6 +35,8 @@ pub use self::extract::{Authenticated, Denied};
     feature = "zitadel"
 ))]
 pub(crate) use self::gate::client_address;
+#[cfg(any(feature = "awx", feature = "zitadel"))]
+pub(crate) use self::gate::conceal;
 pub use self::layer::{BearerFuture, BearerLayer, BearerService};
 pub use self::limit::{Allowance, Limiter};
 #[cfg(feature = "axum")]

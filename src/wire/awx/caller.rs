@@ -19,7 +19,7 @@ use crate::core::event::Actor;
 use crate::core::id::OwnerId;
 use crate::core::owner::OwnerStanding;
 use crate::core::scope::Scope;
-use crate::http::{Denial, client_address};
+use crate::http::{Denial, client_address, conceal};
 use crate::ports::directory::{Account, AccountKey};
 use crate::service::By;
 use crate::service::error::AuthenticateError;
@@ -159,11 +159,7 @@ impl<S: Scope> Awx<S> {
     ///
     /// What to answer: 401 or 403, or 503 when nobody can say.
     pub async fn caller(&self, request: &mut Parts, needed: &S) -> Result<Caller, Failure> {
-        for (name, value) in &mut request.headers {
-            if *name == AUTHORIZATION {
-                value.set_sensitive(true);
-            }
-        }
+        conceal(&mut request.headers);
         let address = client_address(&request.extensions);
         let caller = match presented(&request.headers)? {
             Presented::Nothing => return Err(Failure::Anonymous),
@@ -198,12 +194,12 @@ impl<S: Scope> Awx<S> {
         let Some(token) = caller.token else {
             let rights = self.directory.rights(&caller.account).await?;
             return Ok(rights.read::<S>().is_some_and(|rights| rights.holds(needed)));
-            // It has ended since it was looked at.
-            Err(Denial::InvalidToken | Denial::NoCredentials) => Err(Failure::Anonymous),
         };
         match self.layer.evidence(token).permits(needed).await {
             Ok(_) => Ok(true),
             Err(Denial::Unavailable) => Err(Failure::Unavailable),
+            // It has ended since it was looked at.
+            Err(Denial::InvalidToken | Denial::NoCredentials) => Err(Failure::Anonymous),
             Err(_) => Ok(false),
         }
     }
@@ -224,13 +220,13 @@ impl<S: Scope> Awx<S> {
         credentials: &BasicCredentials,
         address: Option<IpAddr>,
     ) -> Result<Caller, Failure> {
+        let sign_in = self.sign_in.as_ref().ok_or(Failure::WrongPassword)?;
+        let owner = sign_in.sign_in(credentials, address).await?;
         let state = self.layer.tokens().owner_state(&owner).await;
         // A host that looks at the password alone has not asked.
         if state.map_err(|_| Failure::Unavailable)?.standing != OwnerStanding::Active {
             return Err(Failure::WrongPassword);
         }
-        let sign_in = self.sign_in.as_ref().ok_or(Failure::WrongPassword)?;
-        let owner = sign_in.sign_in(credentials, address).await?;
         let actor = Actor::account(owner.clone());
         Ok(Caller { account: self.owner(owner).await?, token: None, actor })
     }
