@@ -909,6 +909,27 @@ async fn a_token_that_ends_meanwhile_makes_no_other_one() {
 }
 
 #[tokio::test]
+async fn the_document_tells_what_clients_meet_beside_the_usual() {
+    let document: Value = serde_json::from_str(&Server::new(40).face.openapi()).unwrap();
+    let mut operations = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            // Wrong passwords may be slowed down wherever a password is taken.
+            assert!(operation["responses"]["429"].is_object(), "{method} {path}");
+            operations += 1;
+        }
+    }
+    assert_eq!(operations, 19);
+    let listing = document["paths"]["/api/v2/tokens/"]["get"]["parameters"].as_array().unwrap();
+    assert!(listing.iter().any(|told| told["name"] == "count_disabled"), "{listing:?}");
+    let schemas = &document["components"]["schemas"];
+    // Whoever does not count gets nothing else.
+    assert_eq!(schemas["TokenList"]["required"], json!(["results"]));
+    assert_eq!(schemas["EntryList"]["required"], json!(["results"]));
+    assert_eq!(schemas["Wanted"]["properties"]["description"]["maxLength"], 4096);
+}
+
+#[tokio::test]
 async fn whoever_is_not_known_gets_one_answer_and_no_challenge_for_a_password() {
     let server = Server::new(20);
     let (token, _) = server.personal("alice").await;

@@ -27,7 +27,8 @@ pub(super) fn document<S: Scope>(face: &Awx<S>) -> String {
             _ => json!({"type": "string", "pattern": "^[0-9]+$"}),
         },
         bodies: &[JSON],
-        everywhere: &[],
+        // Whoever asks may do it by a password, and has guessed too often.
+        everywhere: &["429"],
         failure: |status| match status {
             "400" => response("The query or the body is wrong.", "application/json", "Invalid"),
             _ => response("Why not, in words.", "application/json", "Detail"),
@@ -47,6 +48,8 @@ fn parameters(method: &Method, path: &str) -> Vec<Value> {
     vec![
         parameter("page", "query", page),
         parameter("page_size", "query", size),
+        // To be there is enough.
+        parameter("count_disabled", "query", text()),
         parameter("order_by", "query", text()),
         parameter("search", "query", text()),
     ]
@@ -84,7 +87,8 @@ fn schemas() -> Map<String, Value> {
             "previous": or_nothing(text()),
             "results": {"type": "array", "items": reference(rows)},
         });
-        object(keys, &[])
+        // Who does not count gets the rows alone.
+        object(keys, &["count", "next", "previous"])
     };
     let metadata = json!({
         "name": text(), "description": text(), "renders": {"type": "array", "items": text()},
@@ -108,7 +112,10 @@ fn schemas() -> Map<String, Value> {
         of_fields(&["application"], &[]),
     ]});
     let wanted = json!({
-        "description": {"type": ["string", "null"], "maxLength": 255},
+        "description": {
+            "type": ["string", "null"], "maxLength": 4096,
+            "description": "At most 4096 bytes in UTF-8.",
+        },
         "application": nothing(),
         "scope": {"enum": ["read", "write", "read write"]},
     });
