@@ -102,6 +102,15 @@ fn clients_find_what_there_is_before_they_are_known() {
         let challenge = "Bearer realm=api authorization_url=/api/o/authorize/";
         assert_eq!(refused.header("www-authenticate"), Some(challenge));
     }
+    // Applications have fields of their own to be found by, although there are none.
+    let path = "GET /api/v2/applications/?name=x&order_by=-id&search=a";
+    let none = ask(&server, path, &own("alice"), "").is(200).json();
+    assert_eq!(none, json!({"count": 0, "next": null, "previous": null, "results": []}));
+    let path = "GET /api/v2/applications/?username=x";
+    let refused = ask(&server, path, &own("alice"), "").is(400).json();
+    assert_eq!(refused["detail"], "OAuth2Application has no field named 'username'");
+    let options = ask(&server, "OPTIONS /api/v2/applications/", &own("alice"), "").is(200).json();
+    assert!(options["actions"]["GET"]["name"].is_object(), "{options}");
     let missing = ask(&server, "GET /api/v2/nothing/", "", "").is(404).json();
     assert_eq!(missing, json!({"detail": "The requested resource could not be found."}));
     let other = ask(&server, "POST /api/v2/me/", &own("alice"), "{}").is(405).json();

@@ -50,7 +50,7 @@ pub(crate) fn router(host: &Arc<Host>) -> Router {
         .route("/api/v2/", get(resources))
         .route("/api/v2/ping/", get(ping))
         .route("/api/v2/config/", get(config))
-        .route("/api/v2/applications/", get(applications))
+        .route("/api/v2/applications/", get(applications).options(options_of_applications))
         .route("/api/v2/me/", get(me).options(options))
         .route("/api/v2/users/", get(users).options(options))
         .route("/api/v2/users/{user_id}/", get(user).options(options))
@@ -61,10 +61,10 @@ pub(crate) fn router(host: &Arc<Host>) -> Router {
 /// Each judges its caller itself.
 fn declared() -> Vec<Declared<ReadWrite>> {
     let open = ["/api/", "/api/o/", "/api/v2/", "/api/v2/ping/"];
-    let listed = ["/api/v2/config/", "/api/v2/applications/"];
-    let described = ["/api/v2/me/", "/api/v2/users/", "/api/v2/users/{user_id}/"];
-    let gets =
-        [&open[..], &listed, &described].concat().into_iter().map(|path| (Method::GET, path));
+    let described =
+        ["/api/v2/applications/", "/api/v2/me/", "/api/v2/users/", "/api/v2/users/{user_id}/"];
+    let gets = [&open[..], &["/api/v2/config/"], &described].concat();
+    let gets = gets.into_iter().map(|path| (Method::GET, path));
     let all = gets.chain(described.map(|path| (Method::OPTIONS, path)));
     all.map(|(method, path)| Declared::new(method, path, Need::Public)).collect()
 }
@@ -178,7 +178,7 @@ async fn config(State(host): OnHost, request: Request) -> Handled {
 
 async fn applications(State(host): OnHost, uri: Uri, request: Request) -> Handled {
     caller(&host, request).await?;
-    page::<Value>(&uri, &USERS, Vec::new())
+    page::<Value>(&uri, &APPLICATIONS, Vec::new())
 }
 
 async fn me(State(host): OnHost, uri: Uri, request: Request) -> Handled {
@@ -207,7 +207,16 @@ async fn user(
 /// For the product's command line, which asks before it lists anything.
 async fn options(State(host): OnHost, request: Request) -> Handled {
     caller(&host, request).await?;
-    let fields = USERS.columns.iter().map(|column| {
+    Ok(described("Users", "Accounts.", &USERS))
+}
+
+async fn options_of_applications(State(host): OnHost, request: Request) -> Handled {
+    caller(&host, request).await?;
+    Ok(described("OAuth2 Applications", "There are none.", &APPLICATIONS))
+}
+
+fn described(name: &str, description: &str, table: &Table) -> Response {
+    let fields = table.columns.iter().map(|column| {
         let holds = match column.holds {
             Holds::Flag => "boolean",
             Holds::Number | Holds::Reference => "integer",
@@ -218,14 +227,14 @@ async fn options(State(host): OnHost, request: Request) -> Handled {
     });
     let fields: serde_json::Map<String, Value> = fields.collect();
     let mut response = ordered(&json!({
-        "name": "Users",
-        "description": "Accounts.",
+        "name": name,
+        "description": description,
         "renders": ["application/json"],
         "parses": ["application/json"],
         "actions": {"GET": fields},
     }));
     response.headers_mut().insert("allow", HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    Ok(response)
+    response
 }
 
 async fn caller(host: &Host, request: Request) -> Result<Caller, Failure> {
@@ -301,6 +310,21 @@ const USERS: Table = Table {
         Column { name: "is_superuser", pointer: "/is_superuser", holds: Holds::Flag },
     ],
     searched: &["username", "first_name", "last_name", "email"],
+};
+
+/// By what applications would be found.
+const APPLICATIONS: Table = Table {
+    model: "OAuth2Application",
+    r#type: "o_auth2_application",
+    columns: &[
+        Column { name: "id", pointer: "/id", holds: Holds::Number },
+        Column { name: "created", pointer: "/created", holds: Holds::Time },
+        Column { name: "modified", pointer: "/modified", holds: Holds::Time },
+        Column { name: "name", pointer: "/name", holds: Holds::Text },
+        Column { name: "description", pointer: "/description", holds: Holds::Text },
+        Column { name: "organization", pointer: "/organization", holds: Holds::Reference },
+    ],
+    searched: &["name", "description"],
 };
 
 fn ordered(body: &impl Serialize) -> Response {
