@@ -1232,6 +1232,22 @@ async fn what_the_product_has_no_route_for_is_404_and_other_methods_are_405() {
 }
 
 #[tokio::test]
+async fn whoever_is_not_known_is_told_so_before_a_method_that_there_is_not() {
+    let server = Server::new(41);
+    let (reader, number) = server.reader("alice").await;
+    for route in ["PUT /tokens/".to_owned(), format!("POST /tokens/{number}/")] {
+        for authorization in ["", "Bearer nonsense"] {
+            let refused = server.raw(&route, authorization, "{}").await;
+            refused.failed(401, ANONYMOUS);
+            assert!(refused.headers.contains_key("allow"), "{route}");
+        }
+        let method = route.split_once(' ').unwrap().0;
+        let refused = server.call(&route, &reader, json!({})).await;
+        refused.failed(405, &format!("Method \"{method}\" not allowed."));
+    }
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_products_headers() {
     let server = Server::new(30);
     let session = server.session("alice").await;

@@ -192,7 +192,8 @@ impl<S: Scope> Awx<S> {
     /// routes of this product; those of [`into_router`](Awx::into_router) do it already.
     ///
     /// [`guard`](crate::http::guard) has its own word for such methods. To have the product's,
-    /// guard the host's own routes before they are given to this.
+    /// guard the host's own routes before they are given to this. On the host's own routes it is
+    /// said to whoever asks, known or not.
     pub fn answering<T: Clone + Send + Sync + 'static>(&self, router: Router<T>) -> Router<T> {
         let clock = Arc::clone(self.layer.tokens().clock());
         router

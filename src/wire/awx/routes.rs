@@ -93,7 +93,10 @@ impl<S: Scope, T: Clone + Send + Sync + 'static> Route<S, T> {
         // Who may get may have the head of it; the product names it before the last.
         methods.insert(methods.len().saturating_sub(1), "HEAD");
         let allow = HeaderValue::try_from(methods.join(", "));
-        self.handlers = self.handlers.fallback(other_method);
+        // Whoever is not known is told so first.
+        let admitted =
+            from_fn_with_state((self.face.clone(), self.face.needs.reading.clone()), admit::<S>);
+        self.handlers = self.handlers.fallback(other_method.layer(admitted));
         if let Ok(allow) = allow {
             self.handlers = self.handlers.layer(from_fn_with_state(allow, allowing));
         }
