@@ -634,7 +634,19 @@ async fn everybody_sees_own_tokens_and_superusers_and_auditors_everybodys() {
     server.get("/tokens/999/", &alice).await.failed(404, "Not found.");
     server.get("/users/6/tokens/", &alice).await.failed(403, PERMISSIONS);
     server.get("/users/99/tokens/", &alice).await.failed(404, "Not found.");
-    server.call("POST /users/6/personal_tokens/", &alice, json!({})).await.failed(403, PERMISSIONS);
+    for below in ["tokens", "personal_tokens", "authorized_tokens"] {
+        let post = async |user: u64, token: &str| {
+            server.call(&format!("POST /users/{user}/{below}/"), token, json!({})).await
+        };
+        post(6, &alice).await.failed(403, PERMISSIONS);
+        for token in [&alice, &root] {
+            post(99, token).await.failed(404, "Not found.");
+        }
+    }
+    // A number may be larger than any that a store gives.
+    for number in [i64::MAX.unsigned_abs() + 1, u64::MAX] {
+        server.get(&format!("/tokens/{number}/"), &root).await.failed(404, "Not found.");
+    }
 }
 
 #[tokio::test]
