@@ -7,6 +7,12 @@
 //! psql -At -c 'SELECT row_to_json(t) FROM main_oauth2accesstoken t' > tokens.json
 //! ```
 //!
+//! or, from the gateway's database, by
+//!
+//! ```sh
+//! psql -At -c 'SELECT row_to_json(t) FROM dab_oauth2_provider_oauth2accesstoken t' > tokens.json
+//! ```
+//!
 //! and holds one object a line, with the columns `id`, `token`, `user_id`, `application_id`,
 //! `description`, `scope`, `created` and `expires`. Descriptions, scopes and times are kept. Numbers are
 //! not, since the store here gives its own. Tokens of applications are skipped, and so are expired
