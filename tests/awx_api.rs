@@ -921,6 +921,19 @@ async fn a_token_that_ends_meanwhile_makes_no_other_one() {
 }
 
 #[tokio::test]
+async fn expired_tokens_are_listed_until_the_hosts_job_removes_them() {
+    let mut server = Server::new(39);
+    let session = server.session("alice").await;
+    server.set(Settings { expire_seconds: 60, external_users: false });
+    let number = server.create(&session, json!({})).await.number();
+    server.clock.advance(TimeDelta::seconds(61));
+    assert_eq!(server.get("/tokens/", &session).await.ids(), [number]);
+    assert_eq!(server.tokens.store().prune(server.tokens.now(), 10).await.unwrap(), 1);
+    assert_eq!(server.get("/tokens/", &session).await.ids(), [0; 0]);
+    server.get(&format!("/tokens/{number}/"), &session).await.failed(404, "Not found.");
+}
+
+#[tokio::test]
 async fn the_document_tells_what_clients_meet_beside_the_usual() {
     let document: Value = serde_json::from_str(&Server::new(40).face.openapi()).unwrap();
     let mut operations = 0;
@@ -970,6 +983,10 @@ async fn whoever_is_not_known_gets_one_answer_and_no_challenge_for_a_password() 
     // In the query it is not looked at.
     let path = format!("/me/?access_token={live}");
     server.get(&path, "").await.failed(401, ANONYMOUS);
+    // Nor in a form.
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let refused = server.send("POST /tokens/", &form, &format!("access_token={live}")).await;
+    refused.failed(401, ANONYMOUS);
 }
 
 #[tokio::test]
@@ -1079,6 +1096,11 @@ async fn tokens_are_found_by_their_fields_and_never_by_their_secrets() {
         ("nothing=1", "OAuth2AccessToken has no field named 'nothing'"),
         ("order_by=nothing", "OAuth2AccessToken has no field named 'nothing'"),
         ("user=a", "Invalid user id: a"),
+        // Relations are followed to nothing but a user's number and names.
+        ("user__email=a", "No related model for field email."),
+        ("application__name=a", "No related model for field name."),
+        ("refresh_token__id=1", "OAuth2AccessToken has no field named 'refresh_token'"),
+        ("description__regex=a", "Filtering by regex is not supported."),
     ] {
         server.get(&format!("/tokens/?{query}"), &root).await.failed(400, told);
     }
@@ -1156,8 +1178,14 @@ async fn a_description_is_the_name_that_every_face_shows() {
 async fn what_has_become_of_a_token_is_told_in_order() {
     let server = Server::new(27);
     let session = server.session("alice").await;
-    let number = server.create(&session, json!({"description": "ci"})).await.number();
+    let made = server.create(&session, json!({"description": "ci"})).await;
+    let number = made.number();
     let path = format!("/tokens/{number}/");
+    // To be used is no news.
+    assert!(server.works(&made.text("token")).await);
+    server.tokens.flush_usage().await.unwrap();
+    let row = server.tokens.find_by_number(number, By::Host(&Actor::host())).await.unwrap();
+    assert!(row.usage.last_at.is_some());
     let root = server.session("root").await;
     server.call(&format!("PATCH {path}"), &root, json!({"description": "x"})).await.is(200);
     server.call(&format!("PATCH {path}"), &session, json!({"scope": "read"})).await.is(200);
@@ -1198,6 +1226,10 @@ async fn options_tell_the_products_command_line_what_there_is() {
     assert_eq!((&told["name"], &told["max_page_size"]), (&json!("OAuth2 Tokens"), &json!(200)));
     assert_eq!(told["actions"]["POST"]["scope"]["default"], "write");
     assert_eq!(told["parses"], json!(["application/json"]));
+    assert_eq!(told["renders"], json!(["application/json"]));
+    assert_eq!(told["types"], json!(["o_auth2_access_token"]));
+    assert_eq!(told["search_fields"], json!(["description"]));
+    assert_eq!(told["related_search_fields"], json!([]));
     assert_eq!(list.headers["allow"], "GET, POST, HEAD, OPTIONS");
     // The first one is asked for, whether or not there is one.
     let detail = ask("/tokens/999/").await;
@@ -1278,6 +1310,19 @@ async fn every_answer_carries_the_products_headers() {
         assert!(took.len() >= 6 && took.ends_with('s'), "{took}");
         let version = answer.headers.get("x-api-product-version");
         assert_eq!(version.is_some_and(|text| text == "24.6.1"), is_known, "{answer:?}");
+    }
+    // Whatever a token's route answers, it tells its methods.
+    let made = server.create(&session, json!({})).await;
+    let detail = format!("/tokens/{}/", made.number());
+    for (answer, allow) in [
+        (&made, "GET, POST, HEAD, OPTIONS"),
+        (&server.get("/tokens/", &session).await, "GET, POST, HEAD, OPTIONS"),
+        (&server.get("/tokens/", "").await, "GET, POST, HEAD, OPTIONS"),
+        (&server.get("/users/5/tokens/", &session).await, "GET, POST, HEAD, OPTIONS"),
+        (&server.get(&detail, &session).await, "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"),
+        (&server.get("/tokens/999/", &session).await, "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"),
+    ] {
+        assert_eq!(answer.headers["allow"], allow, "{answer:?}");
     }
     let head = server.raw("HEAD /tokens/", &bearer(&session), "").await;
     assert_eq!((head.status.as_u16(), head.body.as_str()), (200, ""));
