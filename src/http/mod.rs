@@ -35,7 +35,7 @@ pub use self::extract::{Authenticated, Denied};
     feature = "zitadel"
 ))]
 pub(crate) use self::gate::client_address;
-#[cfg(any(feature = "awx", feature = "zitadel"))]
+#[cfg(any(feature = "awx", feature = "introspection", feature = "zitadel"))]
 pub(crate) use self::gate::conceal;
 pub use self::layer::{BearerFuture, BearerLayer, BearerService};
 pub use self::limit::{Allowance, Limiter};
