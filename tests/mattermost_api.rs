@@ -73,6 +73,8 @@ const ACCOUNTS: &[(&str, &[&str], Option<&str>)] = &[
     ("shepherd", &["system_user_access_token", "manage_others_bots"], None),
     ("mirrored", &["system_user_access_token", REMOTE_ROLE], None),
     ("powerless", &["system_admin"], None),
+    ("chief", &["system_user_access_token", "IAM_OWNER"], None),
+    ("deputy", &["system_user_access_token", "system_user_manager", "IAM_OWNER"], None),
     ("robot", &[], Some("keeper")),
     ("alicebot", &[], Some("alice")),
 ];
@@ -108,9 +110,9 @@ impl Directory for Accounts {
         })
     }
 
-    async fn is_administrator(&self, _: &Account) -> Result<bool, DirectoryError> {
-        // Roles say it on this wire.
-        Ok(false)
+    async fn is_administrator(&self, account: &Account) -> Result<bool, DirectoryError> {
+        // Of another product's vocabulary: this wire has its own.
+        Ok(account.roles.iter().any(|role| role == "IAM_OWNER"))
     }
 }
 
@@ -484,6 +486,24 @@ async fn a_user_manager_reaches_people_but_no_administrator() {
     assert_eq!(server.who(&secret).await, "admin");
     let (_, bots) = server.personal("robot").await;
     server.call(&format!("GET /users/tokens/{bots}"), &manager, None).await.forbidden();
+}
+
+#[tokio::test]
+async fn nobody_is_shown_a_secret_of_an_administrator_by_the_directory_but_administrators() {
+    let server = Server::new(43);
+    let (secret, token) = server.personal("chief").await;
+    let manager = server.session("manager").await;
+    server.create(&manager, "chief").await.forbidden();
+    server.act("rotate", &manager, &token).await.forbidden();
+    assert_eq!(server.who(&secret).await, "chief");
+    for who in ["chief", "deputy", "admin"] {
+        let session = server.session(who).await;
+        let created = server.create(&session, "chief").await.ok();
+        assert_eq!(server.who(created["token"].as_str().unwrap()).await, "chief", "{who}");
+        server.act("rotate", &session, created["id"].as_str().unwrap()).await.ok();
+    }
+    // What gives no secret is as it was.
+    server.act("revoke", &manager, &token).await.ok();
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ pub mod rocketchat;
 #[cfg_attr(docsrs, doc(cfg(feature = "zitadel")))]
 pub mod zitadel;
 
+#[cfg(any(feature = "mattermost", feature = "zitadel"))]
+mod authority;
 #[cfg(any(
     feature = "awx",
     feature = "mattermost",

@@ -23,6 +23,7 @@ use crate::ports::directory::{Account, AccountKey};
 use crate::ports::store::{Filter, Query, Start, StateName};
 use crate::service::By;
 use crate::service::error::ChangeFailure;
+use crate::wire::authority;
 
 pub(super) type Handled = Result<Response, Failure>;
 
@@ -59,6 +60,21 @@ impl<S: Scope> Mattermost<S> {
     pub(super) async fn named(&self, caller: &Caller, body: &[u8]) -> Result<TokenRecord, Failure> {
         permit(!caller.is_app())?;
         self.reach(caller, codec::named_token(body)).await
+    }
+
+    /// Whether the caller may be shown a secret of this account. What the directory calls an
+    /// administrator need not be one by the roles of this product.
+    pub(super) async fn permit_secret(
+        &self,
+        caller: &Caller,
+        target: &Account,
+    ) -> Result<(), Failure> {
+        let account = caller.account();
+        permit(roles::may_act_as(account, target))?;
+        permit(
+            roles::is_administrator(account)
+                || authority::may_act_as(&*self.directory, account, target).await?,
+        )
     }
 
     /// Whether tokens of this account may be created or rotated while the feature is on or off.

@@ -69,7 +69,7 @@ pub use self::failure::{Failure, Field, Step};
 /// |---|---|
 /// | `system_admin` | everything |
 /// | `system_user_access_token` | tokens at all, of one's own account |
-/// | `system_user_manager` | with it, those of other people, but not of administrators |
+/// | `system_user_manager` | with it, those of other people, but not of administrators, and no secret of somebody whom the [`Directory`] calls one |
 /// | `manage_bots` | with it, those of bots that belong to the account |
 /// | `manage_others_bots` | with it, those of other bots |
 /// | [`REMOTE_ROLE`] | marks an account of another server, which gets no tokens here |

@@ -32,8 +32,8 @@ pub(super) fn reaches(caller: &Account, owner: &OwnerId, target: Option<&Account
     }
 }
 
-/// Whether the caller may be shown a secret of this account, which it then is: nobody becomes an
-/// administrator this way.
+/// Whether the caller may be shown a secret of this account, which it then is, as far as these roles
+/// say: nobody becomes an administrator this way.
 pub(super) fn may_act_as(caller: &Account, target: &Account) -> bool {
     is_administrator(caller) || !is_administrator(target)
 }

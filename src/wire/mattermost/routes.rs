@@ -110,7 +110,7 @@ async fn create<S: Scope>(
     let creation = codec::creation(&body)?;
     permit(roles::may_use_tokens(caller.account()))?;
     permit(roles::reaches(caller.account(), &owner, Some(&target)))?;
-    permit(roles::may_act_as(caller.account(), &target))?;
+    face.permit_secret(&caller, &target).await?;
     let by = caller.revealing(&owner)?;
     face.is_on_for(&target)?;
     let lifetime = face.life(creation.expires_at, &target)?;
@@ -208,7 +208,8 @@ async fn rotate<S: Scope>(
     let record = face.find(asked.token).await?;
     let target = face.account(&record.owner).await?.ok_or(Failure::MissingAccount)?;
     permit(roles::reaches(caller.account(), &record.owner, Some(&target)))?;
-    permit(roles::may_act_as(caller.account(), &target) && !roles::is_remote(&target))?;
+    permit(!roles::is_remote(&target))?;
+    face.permit_secret(&caller, &target).await?;
     let by = caller.revealing(&record.owner)?;
     if record.state != TokenState::Active {
         return Err(Failure::DisabledToken);

@@ -19,6 +19,7 @@ use crate::ports::directory::{Account, AccountKey};
 use crate::ports::store::StateName;
 use crate::service::By;
 use crate::service::error::ChangeFailure;
+use crate::wire::authority;
 
 /// What is answered to a request that is served: JSON.
 pub(super) type Handled = Result<String, Failure>;
@@ -108,20 +109,21 @@ impl<S: Scope> Zitadel<S> {
         tokens.issue(request, by).await.map_err(Failure::issue)
     }
 
-    /// Whether the caller may be given a secret of this account. Who is within reach may be more
-    /// than the caller is; nobody becomes that by a token of it.
-    pub(super) async fn may_act_as(
-        &self,
-        caller: &Caller,
-        target: &Account,
-    ) -> Result<bool, Failure> {
+    /// Whether the caller may be given a secret of an account within its reach; for the host's own
+    /// routes of this product too, which can do as much to it.
+    ///
+    /// An account that has a role over all organizations is acted for by itself and by those who may
+    /// write in all of them; an administrator by the [`Directory`](crate::ports::directory::Directory),
+    /// by itself and by other administrators.
+    ///
+    /// # Errors
+    ///
+    /// What to answer: 503 when nobody can say.
+    pub async fn may_act_as(&self, caller: &Caller, target: &Account) -> Result<bool, Failure> {
         let account = caller.account();
-        if account.id == target.id {
-            return Ok(true);
-        }
-        let is_above = self.directory.is_administrator(target).await?
-            && !self.directory.is_administrator(account).await?;
-        Ok(!is_above && roles::may_act_as(account, target))
+        Ok(account.id == target.id
+            || roles::may_act_as(account, target)
+                && authority::may_act_as(&*self.directory, account, target).await?)
     }
 
     pub(super) async fn remove(
@@ -146,5 +148,5 @@ pub(super) async fn content(body: Body) -> Result<Bytes, Failure> {
     to_bytes(body, LONGEST_BODY).await.map_err(|_| Failure::BodyTooLarge)
 }
 
-/// Hundreds of filters with the longest ids.
+/// As many filters as there may be, with the longest ids.
 const LONGEST_BODY: usize = 64 * 1024;

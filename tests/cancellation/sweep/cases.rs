@@ -206,6 +206,11 @@ cases! {
         s.mattermost().caller(&mut bearer(&s.texts.unused), &ReadWrite::Read).await
     };
     "Zitadel::caller", s => s.zitadel().caller(&mut s.bearer(), &ReadWrite::Read).await;
+    "Zitadel::may_act_as", s => {
+        let (face, mut parts) = (s.zitadel(), s.bearer());
+        let caller = face.caller(&mut parts, &ReadWrite::Read).await.unwrap();
+        face.may_act_as(&caller, caller.account()).await
+    };
     "Zitadel::managed_organization", s => {
         let (face, mut parts) = (s.zitadel(), s.bearer());
         let caller = face.caller(&mut parts, &ReadWrite::Write).await.unwrap();
