@@ -34,6 +34,10 @@ const ACCOUNTS: &str = r#"{
      "organization": "310000000000000001", "roles": ["IAM_OWNER"]},
     {"id": "ownerownerownerownerowner1", "number": 2, "username": "owner", "password": "p",
      "organization": "310000000000000001", "roles": ["ORG_OWNER"]},
+    {"id": "clerkclerkclerkclerkclerk1", "number": 6, "username": "clerk", "password": "p",
+     "organization": "310000000000000001", "roles": ["ORG_USER_MANAGER"]},
+    {"id": "chiefchiefchiefchiefchief1", "number": 7, "username": "chief", "password": "p",
+     "organization": "310000000000000001", "roles": ["system_admin"]},
     {"id": "bobbobbobbobbobbobbobbobb2", "number": 3, "username": "bob", "password": "p",
      "organization": "310000000000000001"},
     {"id": "robotrobotrobotrobotrobot1", "number": 4, "username": "robot", "name": "Robot",
@@ -176,6 +180,55 @@ fn who_may_set_an_account_active_is_who_may_write_it() {
     server.call("GET", "/management/v1/users/nobody/_deactivate", &admin, None).is(405);
     let unknown = server.call("GET", "/management/v1/projects", &admin, None).is(404);
     assert_eq!(unknown.json(), json!({"code": 5, "message": "Not Found"}));
+}
+
+#[test]
+fn nobody_sets_an_account_active_that_is_above_him() {
+    let server = start("above");
+    let (admin, clerk) = (server.sign_in("admin", "p"), server.sign_in("clerk", "p"));
+    // One by a role over all organizations, one by what the host says.
+    for user in ["adminadminadminadminadmin1", "chiefchiefchiefchiefchief1"] {
+        for who in [&clerk, &server.sign_in("owner", "p")] {
+            for verb in ["_deactivate", "_reactivate"] {
+                let refused = set_active(&server, who, user, verb).is(403).json();
+                assert_eq!(refused["details"][0]["id"], "AUTH-5mWD2");
+            }
+        }
+    }
+    server.call("GET", "/auth/v1/users/me", &admin, None).is(200);
+    let chief = "chiefchiefchiefchiefchief1";
+    set_active(&server, &admin, chief, "_deactivate").is(200);
+    set_active(&server, &clerk, chief, "_reactivate").is(403);
+    set_active(&server, &admin, chief, "_reactivate").is(200);
+    set_active(&server, &clerk, ROBOT, "_deactivate").is(200);
+    set_active(&server, &clerk, ROBOT, "_reactivate").is(200);
+}
+
+#[test]
+fn a_limited_token_is_told_with_what_it_may_do_behind_the_products_scopes() {
+    let server = start("limited");
+    let robot = server.sign_in("robot", "p");
+    let (full, _) = pat(&server, &server.sign_in("admin", "p"));
+    for (scope, told) in [("read", "read"), ("write", "write")] {
+        let body = json!({"name": scope, "scopes": [scope]});
+        let made = server.call("POST", "/tokens", &robot, Some(&body)).is(201).json();
+        let limited = introspect(&server, "other", "p", &text(&made["token"])).is(200).json();
+        let of_full = introspect(&server, "other", "p", &full).is(200).json();
+        let products = of_full["scope"].as_str().unwrap();
+        assert_eq!(limited["scope"], format!("{products} {told}"));
+        assert!(!products.contains("read") && !products.contains("write"));
+    }
+}
+
+#[test]
+fn an_address_is_told_to_its_own_account_only() {
+    let server = start("address");
+    let admin = server.sign_in("admin", "p");
+    let told = introspect(&server, "other", "p", &admin).is(200).json();
+    assert_eq!(told["username"], "admin");
+    assert!(told.get("email").is_none() && told.get("email_verified").is_none());
+    let own = server.call("GET", "/oidc/v1/userinfo", &admin, None).is(200).json();
+    assert_eq!((&own["email"], &own["email_verified"]), (&json!("ada@acme.example"), &json!(true)));
 }
 
 #[test]

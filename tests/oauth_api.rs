@@ -23,12 +23,13 @@ use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use keyfob::http::{BearerLayer, ClientAddress};
 use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
-use keyfob::ports::store::{EventQuery, StoreError};
+use keyfob::ports::store::{EventQuery, StoreError, TokenStore as _};
 use keyfob::testing::{ManualClock, SeededRandomness};
 use keyfob::wire::oauth::{ClientCredentials, Clients, OAuth};
 use keyfob::{
-    Actor, Builder, By, EventKind, Format, Grant, IssueRequest, Keyring, Kind, OwnerId, ReadWrite,
-    Rules, Scope as _, TokenId, TokenRecord, Tokens,
+    Access, Actor, Builder, By, EventKind, Format, Grant, IssueRequest, Keyring, Kind, KindPolicy,
+    Lifetime, OwnerId, Policy, ReadWrite, Rotation, Rules, Scope as _, ScopeName, TokenId,
+    TokenRecord, Tokens,
 };
 use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;
@@ -60,8 +61,12 @@ impl Directory for Host {
         Ok(Some(account(id.as_str())).filter(|_| id.as_str() != "nobody"))
     }
 
-    async fn rights(&self, _: &Account) -> Result<Grant<keyfob::ScopeName>, DirectoryError> {
-        Ok(Grant::Full)
+    async fn rights(&self, account: &Account) -> Result<Grant<ScopeName>, DirectoryError> {
+        Ok(match account.id.as_str() {
+            "reader" => Grant::only([ReadWrite::Read.name()]).unwrap(),
+            "powerless" => Grant::only([ScopeName::new("nothing").unwrap()]).unwrap(),
+            _ => Grant::Full,
+        })
     }
 
     async fn is_administrator(&self, _: &Account) -> Result<bool, DirectoryError> {
@@ -85,23 +90,24 @@ impl Clients for Host {
         Ok(is_known.then(|| account(name)))
     }
 
-    fn claims(
+    fn tell(
         &self,
+        told: &mut Map<String, Value>,
         client: &Account,
         token: &TokenRecord,
         account: &Account,
-    ) -> Map<String, Value> {
-        if !self.tells_more.load(Ordering::Relaxed) {
-            return Map::new();
+    ) {
+        if self.tells_more.load(Ordering::Relaxed) {
+            let more = json!({
+                "aud": [client.id], "scope": format!("mine {}", told["scope"]),
+                "number": token.number, "of": account.id,
+            });
+            told.extend(more.as_object().unwrap().clone());
         }
-        let told = json!({
-            "aud": [client.id], "scope": "mine", "number": token.number, "of": account.id,
-        });
-        told.as_object().unwrap().clone()
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cut(Arc<AtomicBool>);
 
 #[async_trait]
@@ -119,6 +125,7 @@ struct Server {
     router: Router,
     clock: ManualClock,
     host: Arc<Host>,
+    store: Detour<Cut>,
     store_is_down: Arc<AtomicBool>,
 }
 
@@ -142,18 +149,40 @@ impl Answer {
 
 impl Server {
     fn new(seed: u64) -> Self {
-        let format = Format::new("chatp").unwrap().with("chats", Kind::session()).unwrap();
-        let rules = Rules::new(format, Keyring::unkeyed());
+        Self::with(seed, KindPolicy::personal())
+    }
+
+    fn with(seed: u64, policy: KindPolicy) -> Self {
         let clock = ManualClock::new(DateTime::from_timestamp(START, 0).unwrap());
         let store_is_down = Arc::new(AtomicBool::new(false));
         let store = Detour::new(Cut(Arc::clone(&store_is_down)));
-        let tokens = Builder::new(store, rules, clock.clone(), SeededRandomness::new(seed)).build();
+        Self::on(seed, policy, clock, store, store_is_down)
+    }
+
+    /// Another process of the same host, with a policy of its own.
+    fn beside(&self, seed: u64, policy: KindPolicy) -> Self {
+        let (clock, down) = (self.clock.clone(), Arc::clone(&self.store_is_down));
+        Self::on(seed, policy, clock, self.store.clone(), down)
+    }
+
+    fn on(
+        seed: u64,
+        policy: KindPolicy,
+        clock: ManualClock,
+        store: Detour<Cut>,
+        store_is_down: Arc<AtomicBool>,
+    ) -> Self {
+        let format = Format::new("chatp").unwrap().with("chats", Kind::session()).unwrap();
+        let policy = Policy::default().with_kind(Kind::personal(), policy);
+        let rules = Rules::new(format, Keyring::unkeyed()).with_policy(policy);
+        let randomness = SeededRandomness::new(seed);
+        let tokens = Builder::new(store.clone(), rules, clock.clone(), randomness).build();
         let host = Arc::new(Host::default());
         let directory = Arc::clone(&host) as Arc<dyn Directory>;
         let clients = Arc::clone(&host) as Arc<dyn Clients>;
         let oauth = OAuth::new(BearerLayer::new(tokens.clone()), directory, clients);
         let router = oauth.introspection("/introspect").merge(oauth.revocation("/revoke"));
-        Self { tokens, router, clock, host, store_is_down }
+        Self { tokens, router, clock, host, store, store_is_down }
     }
 
     async fn issue(&self, request: IssueRequest<ReadWrite>) -> (String, TokenId) {
@@ -185,6 +214,24 @@ impl Server {
         self.ask("/introspect", "api", &format!("token={text}&token_type_hint=whatever")).await
     }
 
+    /// What is told of a live token.
+    async fn told(&self, text: &str) -> Value {
+        let told: Value = serde_json::from_str(&self.introspect(text).await.body).unwrap();
+        assert_eq!(told["active"], true);
+        told
+    }
+
+    async fn rotate(&self, token: TokenId, overlap_seconds: i64) -> String {
+        let rotation = Rotation::with_overlap(TimeDelta::seconds(overlap_seconds));
+        let rotated = self.tokens.rotate(token, rotation, By::Host(&Actor::host())).await;
+        rotated.unwrap().0.expose_secret().to_owned()
+    }
+
+    async fn revoke(&self, client: &str, text: &str) {
+        let answer = self.ask("/revoke", client, &format!("token={text}")).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{text}");
+    }
+
     async fn is_active(&self, text: &str) -> bool {
         let answer = self.introspect(text).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -212,22 +259,101 @@ async fn a_client_is_told_what_a_live_token_is() {
         "sub": "alice", "jti": token.to_string(),
     });
     server.introspect(&text).await.is(200, &told);
-    let mut request = IssueRequest::new(id("alice"), Grant::only([ReadWrite::Read]).unwrap());
-    request.not_before = Some(server.tokens.now());
-    let (narrow, _) = server.issue(request).await;
-    let told: Value = serde_json::from_str(&server.introspect(&narrow).await.body).unwrap();
-    assert_eq!(told.get("scope").unwrap(), ReadWrite::Read.name().as_str());
     // The host has the last word, and more of them.
+    let request = IssueRequest::new(id("alice"), Grant::only([ReadWrite::Read]).unwrap());
+    let (narrow, _) = server.issue(request).await;
     server.host.tells_more.store(true, Ordering::Relaxed);
-    let told: Value = serde_json::from_str(&server.introspect(&text).await.body).unwrap();
+    let told = server.told(&narrow).await;
     for (key, value) in [
         ("aud", json!(["api"])),
-        ("scope", json!("mine")),
+        ("scope", json!("mine \"read\"")),
         ("of", json!("alice")),
-        ("number", json!(1)),
+        ("number", json!(2)),
     ] {
         assert_eq!(told.get(key), Some(&value));
     }
+}
+
+#[tokio::test]
+async fn a_scope_is_what_a_token_was_granted_and_its_owner_may_still_do() {
+    let server = Server::new(7);
+    let only = |scope| Grant::only([scope]).unwrap();
+    for (owner, grant, told) in [
+        ("alice", Grant::Full, None),
+        ("alice", only(ReadWrite::Read), Some("read")),
+        ("alice", only(ReadWrite::Write), Some("write")),
+        ("reader", Grant::Full, Some("read")),
+        ("reader", only(ReadWrite::Read), Some("read")),
+        ("reader", only(ReadWrite::Write), Some("read")),
+        ("powerless", Grant::Full, Some("")),
+        ("powerless", only(ReadWrite::Read), Some("")),
+    ] {
+        let (text, _) = server.issue(IssueRequest::new(id(owner), grant.clone())).await;
+        let scope = server.told(&text).await.get("scope").cloned();
+        assert_eq!(scope, told.map(Value::from), "{owner}, {grant:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_another_process_has_ended_is_inactive_at_once() {
+    let server = Server::new(8);
+    let other = server.beside(9, KindPolicy::personal());
+    let host = Actor::host();
+    let (revoked, token) = server.personal("alice").await;
+    let (pruned, gone) = server.personal("alice").await;
+    let (blocked, _) = server.personal("bob").await;
+    for text in [&revoked, &pruned, &blocked] {
+        // It is in use here, and the layer is not strict.
+        assert!(server.is_active(text).await);
+        assert!(server.tokens.authenticate_now(text, &Access::any()).is_some());
+    }
+    other.tokens.revoke(gone, By::Host(&host), None).await.unwrap();
+    let later = server.tokens.now().checked_add_signed(TimeDelta::seconds(1)).unwrap();
+    assert_eq!(server.store.prune(later, 10).await.unwrap(), 1);
+    other.tokens.revoke(token, By::Host(&host), None).await.unwrap();
+    other.tokens.deactivate_owner(&id("bob"), By::Host(&host), None).await.unwrap();
+    for text in [&revoked, &pruned, &blocked] {
+        assert!(!server.is_active(text).await);
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_text_ends_with_its_overlap_and_nobody_knows_when_it_was_made() {
+    let server = Server::new(10);
+    let (old, token) = server.personal("alice").await;
+    server.clock.advance(TimeDelta::seconds(10));
+    let new = server.rotate(token, 60).await;
+    let told = server.told(&old).await;
+    assert_eq!(told["exp"], START + 70);
+    assert_eq!((told.get("iat"), told.get("nbf")), (None, None));
+    let told = server.told(&new).await;
+    assert_eq!(told["exp"], START + 90 * 86_400);
+    assert_eq!((&told["iat"], &told["nbf"]), (&json!(START + 10), &json!(START + 10)));
+    // A beginning that was asked for is the token's.
+    let mut request = IssueRequest::new(id("alice"), Grant::Full);
+    request.not_before = Some(server.tokens.now());
+    let (old, token) = server.issue(request).await;
+    server.clock.advance(TimeDelta::seconds(5));
+    server.rotate(token, 60).await;
+    assert_eq!(server.told(&old).await["nbf"], START + 10);
+}
+
+#[tokio::test]
+async fn an_end_is_the_policys_or_that_of_idleness_where_that_comes_first() {
+    let mut policy = KindPolicy::personal();
+    policy.never_expires = true;
+    let server = Server::with(11, policy.clone());
+    let mut request = IssueRequest::new(id("alice"), Grant::Full);
+    request.lifetime = Lifetime::Unlimited;
+    let (endless, _) = server.issue(request).await;
+    assert_eq!(server.told(&endless).await.get("exp"), None);
+    // A policy that has become stricter since.
+    policy.never_expires = false;
+    let server = server.beside(12, policy.clone());
+    assert_eq!(server.told(&endless).await["exp"], START + 366 * 86_400);
+    policy.idle_limit = Some(TimeDelta::days(1));
+    let server = server.beside(13, policy);
+    assert_eq!(server.told(&endless).await["exp"], START + 86_400);
 }
 
 #[tokio::test]
@@ -328,6 +454,31 @@ async fn a_client_ends_its_own_tokens_by_their_texts_and_is_told_the_same_of_all
     let ends: Vec<_> = ends.map(|stored| (stored.event.token, stored.event.by.clone())).collect();
     let by = Actor::account(id("api"));
     assert_eq!(ends, [(Some(token), by.clone()), (Some(sleeping), by)]);
+}
+
+#[tokio::test]
+async fn a_text_whose_overlap_is_over_ends_nothing() {
+    let server = Server::new(14);
+    let (old, token) = server.personal("api").await;
+    let new = server.rotate(token, 60).await;
+    server.clock.advance(TimeDelta::seconds(60));
+    server.revoke("api", &old).await;
+    assert!(!server.is_active(&old).await);
+    assert!(server.is_active(&new).await);
+}
+
+#[tokio::test]
+async fn a_replaced_text_that_still_works_ends_its_token_as_a_whole() {
+    let server = Server::new(15);
+    let (old, token) = server.personal("api").await;
+    let new = server.rotate(token, 60).await;
+    server.clock.advance(TimeDelta::seconds(59));
+    // Somebody else's is left alone.
+    server.revoke("other", &old).await;
+    assert!(server.is_active(&old).await);
+    server.revoke("api", &old).await;
+    assert!(!server.is_active(&old).await);
+    assert!(!server.is_active(&new).await);
 }
 
 #[tokio::test]

@@ -367,6 +367,10 @@ fn shown(scene: &Scene) -> Vec<Shown> {
     of_client.insert("authorization", format!("Basic {basic}").parse().unwrap());
     let client = ClientCredentials::read(&of_client).unwrap();
     assert!(client.expose_secret() == text);
+    let basic = STANDARD.encode(format!("{text}:client"));
+    of_client.insert("authorization", format!("Basic {basic}").parse().unwrap());
+    let mixed_up = ClientCredentials::read(&of_client).unwrap();
+    assert!(mixed_up.name() == text);
     let rocketchat = RocketChat::new(
         layer.clone(),
         directory,
@@ -632,7 +636,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "wire::native::Native" Debug => [native];
         "wire::native::Needs" Debug => [&needs];
         "wire::oauth::OAuth" Debug => [oauth];
-        "wire::oauth::basic::ClientCredentials" Debug => [client];
+        "wire::oauth::basic::ClientCredentials" Debug => [client, mixed_up];
         "wire::rocketchat::Profile" Debug => [Profile::Legacy];
         "wire::rocketchat::RocketChat" Debug => [rocketchat];
         "wire::rocketchat::body::Body" Debug => [rocketchat::Body::read(&headers, sent.as_bytes())];

@@ -151,7 +151,7 @@ impl<S: Scope> Tokens<S> {
     /// [`ChangeFailure::Unavailable`].
     pub async fn report_leaked(&self, text: &str) -> Result<bool, ChangeFailure> {
         let inner = &*self.inner;
-        let Some(record) = inner.find_by_text(text).await? else {
+        let Some((record, _)) = inner.find_by_text(text).await? else {
             return Ok(false);
         };
         if !matches!(record.state, State::Revoked(_)) {

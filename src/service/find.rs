@@ -37,18 +37,24 @@ impl<S: Scope> Inner<S> {
     }
 
     /// The row of the token that a text is the secret of, or was before it was last replaced; dead
-    /// ones too.
-    pub(super) async fn find_by_text(&self, text: &str) -> Result<Option<TokenRecord>, StoreError> {
+    /// ones too. With it, whether the text is a replaced one whose overlap is over.
+    pub(super) async fn find_by_text(
+        &self,
+        text: &str,
+    ) -> Result<Option<(TokenRecord, bool)>, StoreError> {
         let Ok(presented) = self.rules.format.parse(text.as_bytes()) else {
             return Ok(None);
         };
-        let Some(Found { record, .. }) = self.find_presented(&presented).await? else {
+        let Some(found) = self.find_presented(&presented).await? else {
             return Ok(None);
         };
-        let previous = record.previous.as_ref().map(|previous| &previous.digest);
-        for digest in std::iter::once(&record.digest).chain(previous) {
+        let now = self.time_of(&found);
+        let record = found.record;
+        let previous = record.previous.as_ref();
+        let previous = previous.map(|previous| (&previous.digest, now >= previous.ends_at));
+        for (digest, is_over) in std::iter::once((&record.digest, false)).chain(previous) {
             if self.rules.keyring.matches(digest, &presented).map_err(StoreError::unavailable)? {
-                return Ok(Some(*record));
+                return Ok(Some((*record, is_over)));
             }
         }
         Ok(None)

@@ -1,7 +1,11 @@
 //! Reading tokens and events.
 
+#[cfg(feature = "introspection")]
+use crate::core::error::Refusal;
 use crate::core::id::TokenId;
 use crate::core::scope::Scope;
+#[cfg(feature = "introspection")]
+use crate::core::token::Expiry;
 use crate::core::token::TokenRecord;
 use crate::ports::store::{EventQuery, Lookup, Page, Query, StoreError, StoredEvent};
 #[cfg(any(
@@ -12,6 +16,8 @@ use crate::ports::store::{EventQuery, Lookup, Page, Query, StoreError, StoredEve
 ))]
 use crate::ports::store::{Filter, Start};
 use crate::service::error::ChangeFailure;
+#[cfg(feature = "introspection")]
+use crate::service::verified::Verified;
 use crate::service::{By, Tokens};
 
 impl<S: Scope> Tokens<S> {
@@ -52,10 +58,21 @@ impl<S: Scope> Tokens<S> {
         self.inner.store.query(query).await
     }
 
-    /// The token that a text is the secret of, alive or dead.
+    /// The token that a text is the secret of, alive or dead. A text that was replaced counts as
+    /// long as its overlap lasts.
     #[cfg(feature = "introspection")]
     pub(crate) async fn find_by_text(&self, text: &str) -> Result<Option<TokenRecord>, StoreError> {
-        self.inner.find_by_text(text).await
+        let found = self.inner.find_by_text(text).await?;
+        Ok(found.filter(|(_, is_over)| !is_over).map(|(record, _)| record))
+    }
+
+    /// The row behind evidence, if the store would still have it accepted, and until when.
+    #[cfg(feature = "introspection")]
+    pub(crate) async fn find_again(
+        &self,
+        verified: &Verified,
+    ) -> Result<Result<(TokenRecord, Expiry), Refusal>, StoreError> {
+        self.inner.find_again(verified).await
     }
 
     /// All tokens that a filter selects, page by page.

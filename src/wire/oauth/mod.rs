@@ -6,6 +6,7 @@
 
 mod basic;
 mod failure;
+mod scope;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,15 +18,16 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, FromRequest as _, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::core::event::Actor;
-use crate::core::scope::{Grant, Scope};
+use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
-use crate::http::{BearerLayer, client_address};
+use crate::core::verify::Access;
+use crate::http::{BearerLayer, client_address, conceal};
 use crate::ports::directory::{Account, AccountKey, Directory, DirectoryError};
 use crate::service::By;
 use crate::service::error::AuthenticateError;
@@ -51,22 +53,24 @@ pub trait Clients: fmt::Debug + Send + Sync + 'static {
         from: Option<IpAddr>,
     ) -> Result<Option<Account>, DirectoryError>;
 
-    /// What the host tells this client of a live token beside what RFC 7662 names, or instead of it.
-    fn claims(
+    /// Has the last word about what a client is told of a live token: adds what the host tells
+    /// beside what RFC 7662 names, or instead of it. Nothing unless there is one.
+    fn tell(
         &self,
+        _told: &mut Map<String, Value>,
         _client: &Account,
         _token: &TokenRecord,
         _account: &Account,
-    ) -> Map<String, Value> {
-        Map::new()
+    ) {
     }
 }
 
 /// The two endpoints over a service.
 ///
-/// A client presents itself by Basic, as RFC 7617 has it, and sends a form with one `token`; what it
-/// guesses about the token is ignored. A token that only works from certain networks is inactive
-/// here, since nobody can say where it was presented.
+/// A client presents itself by Basic, as RFC 6749 has it: name and secret are encoded as in a form
+/// before they are joined. It sends a form with one `token`; what it guesses about the token is
+/// ignored. A token that only works from certain networks is inactive here, since nobody can say
+/// where it was presented.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -93,8 +97,8 @@ pub struct OAuth<S: Scope> {
 }
 
 impl<S: Scope> OAuth<S> {
-    /// The endpoints of the service behind this layer. A strict layer asks the store about each
-    /// token here too.
+    /// The endpoints of the service behind this layer. They are asked seldom, and so ask the store
+    /// about each token, whether or not the layer is strict: what is told holds at that moment.
     #[must_use]
     pub fn new(
         layer: BearerLayer<S>,
@@ -104,26 +108,35 @@ impl<S: Scope> OAuth<S> {
         Self { layer, directory, clients }
     }
 
-    /// `POST` there tells of a text whether it is a live token, and of one that is: `scope` by the
-    /// names of what it may do, unless that is all that its owner may; `username`, `token_type`,
-    /// `exp`, `iat`, `nbf`, `sub` and `jti`, the last two being ids. To be asked is a use of a token.
+    /// `POST` there tells of a text whether it is a live token, and of one that is: `username`,
+    /// `token_type`, `sub` and `jti`, the last two being ids, and these:
+    ///
+    /// - `scope` has the names of what it may do now: what it was granted and its owner may still
+    ///   do. It is absent where nothing limits either, and empty where nothing is left.
+    /// - `exp` is when this text is refused if nobody uses it until then nor changes anything: its
+    ///   own expiry, the end of its overlap if it was replaced, the end that the policy sets, or its
+    ///   idle limit, whichever comes first.
+    /// - `iat` is when the text was made; absent for a replaced one, since nobody knows any more.
+    /// - `nbf` is from when it works, which is `iat` where nothing else was asked for.
+    ///
+    /// To be asked is a use of a token.
     pub fn introspection<T: Clone + Send + Sync + 'static>(&self, path: &str) -> Router<T> {
         Router::new().route(path, post(introspect::<S>)).with_state(self.clone())
     }
 
     /// `POST` there ends the token of a text, if it is the client's own. The answer is the same for
     /// every text: of one that is nobody's, or somebody else's, a client learns nothing.
+    ///
+    /// A text that was replaced is the token's too as long as its overlap lasts. It must be dead
+    /// after this, and so the token is ended as a whole, with its new text. After the overlap the
+    /// old text is nobody's, and nothing happens.
     pub fn revocation<T: Clone + Send + Sync + 'static>(&self, path: &str) -> Router<T> {
         Router::new().route(path, post(revoke::<S>)).with_state(self.clone())
     }
 
     async fn asked(&self, request: Request) -> Result<(Account, Zeroizing<String>), Failure> {
         let (mut parts, body) = request.into_parts();
-        for (name, value) in &mut parts.headers {
-            if *name == AUTHORIZATION {
-                value.set_sensitive(true);
-            }
-        }
+        conceal(&mut parts.headers);
         let credentials = ClientCredentials::read(&parts.headers).ok_or(Failure::InvalidClient)?;
         let from = client_address(&parts.extensions);
         let client = self.clients.client(&credentials, from).await?;
@@ -138,34 +151,41 @@ impl<S: Scope> OAuth<S> {
         client: &Account,
         text: &str,
     ) -> Result<Option<Map<String, Value>>, Failure> {
-        let token = match self.layer.authenticate(text, None).await {
+        let tokens = self.layer.tokens();
+        let token = match tokens.authenticate_strict(text, &Access::any()).await {
             Ok(token) => token,
             Err(AuthenticateError::Unavailable(_)) => return Err(Failure::Unavailable),
             Err(AuthenticateError::NotOurs | AuthenticateError::Refused(_)) => return Ok(None),
         };
-        let host = Actor::host();
-        let record = self.layer.tokens().find(token.id(), By::Host(&host)).await;
-        let record = record.map_err(|_| Failure::Unavailable)?;
+        let found = tokens.find_again(&token).await.map_err(|_| Failure::Unavailable)?;
+        // Somebody may have ended it since.
+        let Ok((record, deadline)) = found else { return Ok(None) };
         let account = self.directory.account(&AccountKey::Id(record.owner.clone())).await?;
         let Some(account) = account else { return Ok(None) };
+        let rights = self.directory.rights(&account).await?;
         let mut told = Map::new();
         let mut tell = |key: &str, value: Value| told.insert(key.to_owned(), value);
         tell("active", true.into());
-        if let Grant::Only(scopes) = &record.grant {
-            let scopes = scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
-            tell("scope", scopes.join(" ").into());
+        if let Some(scope) = scope::effective::<S>(&record.grant, &rights) {
+            tell("scope", scope.into());
         }
         tell("username", account.username.as_str().into());
         tell("token_type", "Bearer".into());
-        if let Some(at) = record.validity.expires_at.at() {
+        if let Some(at) = deadline.at() {
             tell("exp", at.timestamp().into());
         }
-        let begins = record.validity.not_before.unwrap_or(record.secret_issued_at);
-        tell("iat", record.secret_issued_at.timestamp().into());
-        tell("nbf", begins.timestamp().into());
+        // The row knows this of its present secret only.
+        let is_present = token.generation() == record.generation;
+        let issued_at = is_present.then_some(record.secret_issued_at);
+        if let Some(at) = issued_at {
+            tell("iat", at.timestamp().into());
+        }
+        if let Some(at) = record.validity.not_before.or(issued_at) {
+            tell("nbf", at.timestamp().into());
+        }
         tell("sub", account.id.as_str().into());
         tell("jti", record.id.to_string().into());
-        told.extend(self.clients.claims(client, &record, &account));
+        self.clients.tell(&mut told, client, &record, &account);
         Ok(Some(told))
     }
 }

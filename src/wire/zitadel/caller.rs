@@ -8,7 +8,7 @@ use super::{Failure, Zitadel};
 use crate::core::error::Refusal;
 use crate::core::id::OwnerId;
 use crate::core::scope::Scope;
-use crate::http::{Denial, client_address};
+use crate::http::{Denial, client_address, conceal};
 use crate::ports::directory::{Account, AccountKey};
 use crate::service::By;
 use crate::service::error::AuthenticateError;
@@ -49,11 +49,7 @@ impl<S: Scope> Zitadel<S> {
     ///
     /// What to answer: 401 or 403, or 503 when nobody can say.
     pub async fn caller(&self, request: &mut Parts, needed: &S) -> Result<Caller, Failure> {
-        for (name, value) in &mut request.headers {
-            if *name == AUTHORIZATION {
-                value.set_sensitive(true);
-            }
-        }
+        conceal(&mut request.headers);
         let text = presented(&request.headers)?;
         let judged = self.layer.authenticate(text, client_address(&request.extensions)).await;
         let token = judged.map_err(|error| match error {
