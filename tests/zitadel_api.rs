@@ -9,7 +9,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -22,12 +22,12 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use keyfob::http::{BearerLayer, Need, guard, unguarded_routes};
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
-use keyfob::ports::store::StoreError;
+use keyfob::ports::store::{EventQuery, Filter, Query, StoreError};
 use keyfob::testing::{ManualClock, SeededRandomness};
 use keyfob::wire::zitadel::{Code, Failure, Needs, Settings, Zitadel};
 use keyfob::{
-    Actor, Builder, By, Format, Grant, IssueRequest, Keyring, Kind, KindPolicy, Lifetime, Minting,
-    OwnerId, Policy, ReadWrite, Rules, ScopeName, Shape, TokenRecord, Tokens,
+    Actor, Builder, By, EventKind, Format, Grant, IssueRequest, Keyring, Kind, KindPolicy,
+    Lifetime, Minting, OwnerId, Policy, ReadWrite, Rules, ScopeName, Shape, TokenRecord, Tokens,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -68,11 +68,14 @@ const ACCOUNTS: &[(&str, &[&str], Option<&str>, bool)] = &[
     ("away", &[], Some(EMCA), true),
     ("homeless", &["IAM_OWNER"], None, true),
     ("powerless", &["IAM_OWNER"], Some(ACME), false),
+    ("with:colon", &[], Some(ACME), true),
 ];
 
 #[derive(Debug, Default)]
 struct Accounts {
     down: AtomicBool,
+    /// How often it was asked for the members of an organization.
+    asked: AtomicU32,
 }
 
 fn account(
@@ -117,6 +120,7 @@ impl Directory for Accounts {
 
     async fn members(&self, organization: &str) -> Result<Option<Vec<OwnerId>>, DirectoryError> {
         self.up()?;
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let of = ACCOUNTS.iter().filter(|(_, _, own, _)| *own == Some(organization));
         let members: Vec<OwnerId> = of.map(|(name, ..)| id(name)).collect();
         Ok(Some(members).filter(|members| !members.is_empty()))
@@ -409,7 +413,12 @@ async fn v1_adds_shows_lists_and_removes_in_the_products_words() {
     assert_eq!(server.who(secret).await, "401");
     server.remove_v1(&admin, "robot", token).await.missing_token();
     let empty = server.list_v1(&admin, "robot").await;
-    assert_eq!(empty.body, format!(r#"{{"details":{{"viewTimestamp":"{later}"}}}}"#));
+    assert_eq!(
+        empty.body,
+        format!(r#"{{"details":{{"processedSequence":"2","viewTimestamp":"{later}"}}}}"#)
+    );
+    let unknown = server.list_v1(&admin, "nobody").await;
+    assert_eq!(unknown.body, format!(r#"{{"details":{{"viewTimestamp":"{later}"}}}}"#));
 }
 
 #[tokio::test]
@@ -534,7 +543,7 @@ async fn an_expiry_lies_in_the_future_and_v2_asks_for_one() {
     let server = Server::new(6);
     let admin = server.session("admin").await;
     let past = "Errors.AuthNKey.ExpireBeforeNow";
-    for at in ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", &day(0), "2027-01-15T07:59:59.999Z"]
+    for at in ["1970-01-01T00:00:00Z", "0001-01-01T00:00:01Z", &day(0), "2027-01-15T07:59:59.999Z"]
     {
         let body = json!({"expirationDate": at});
         let v1 = server.add_v1(&admin, "robot", body.clone()).await;
@@ -557,6 +566,19 @@ async fn an_expiry_lies_in_the_future_and_v2_asks_for_one() {
         let told = "proto: invalid value for timestamp field expirationDate";
         server.add_v1(&admin, "robot", json!({"expirationDate": wrong})).await.invalid(told);
     }
+}
+
+#[tokio::test]
+async fn the_first_second_of_the_year_1_is_no_expiry_by_v1() {
+    let server = Server::new(34);
+    let admin = server.session("admin").await;
+    let zero = json!({"expirationDate": "0001-01-01T00:00:00Z"});
+    let added = server.add_v1(&admin, "robot", zero.clone()).await.ok();
+    let shown = server.get(&admin, "robot", added["tokenId"].as_str().unwrap()).await.ok();
+    assert_eq!(shown["token"]["expirationDate"], "9999-12-31T23:59:59Z");
+    let v2 = server.call("POST /v2/users/robot/pats", &admin, zero).await;
+    let past = "Errors.AuthNKey.ExpireBeforeNow";
+    v2.failed(Code::InvalidArgument, "DOMAIN-dv3t5", past);
 }
 
 #[tokio::test]
@@ -846,7 +868,30 @@ async fn sequences_are_texts_and_grow_with_every_change_of_an_account() {
     }
     let listed = server.list_v1(&admin, "robot").await.ok();
     assert_eq!(listed["details"]["totalResult"], "3");
-    assert_eq!(listed["details"]["processedSequence"], "8");
+    // The last change was a removal, whose row is not in the list.
+    assert_eq!(listed["details"]["processedSequence"], last.to_string());
+}
+
+#[tokio::test]
+async fn what_a_list_has_processed_never_goes_back() {
+    let server = Server::new(33);
+    let admin = server.session("admin").await;
+    let processed = async || {
+        let listed = server.list_v1(&admin, "robot").await.ok();
+        listed["details"]["processedSequence"].as_str().map(|sequence| sequence.parse::<u64>())
+    };
+    // As for an account that there is not.
+    assert_eq!(processed().await, None);
+    let mut last = 0;
+    for _ in 0..3 {
+        let added = server.add_v1(&admin, "robot", json!({})).await.ok();
+        let token = added["tokenId"].as_str().unwrap();
+        let removed = server.remove_v1(&admin, "robot", token).await.ok();
+        let removed: u64 = removed["details"]["sequence"].as_str().unwrap().parse().unwrap();
+        let now = processed().await.unwrap().unwrap();
+        assert!(now >= removed && now > last, "{now} after {removed} and {last}");
+        last = now;
+    }
 }
 
 #[tokio::test]
@@ -868,7 +913,79 @@ async fn v1_lists_all_unless_it_is_asked_for_less() {
     assert_eq!(list(json!({"limit": 0})).await, all);
     assert_eq!(list(json!({"limit": 3, "offset": 1, "asc": true})).await, all[1..4]);
     assert_eq!(list(json!({"limit": "5000", "offset": "4"})).await, all[4..]);
-    assert!(list(json!({"offset": "18446744073709551615"})).await.is_empty());
+    assert_eq!(list(json!({"limit": 1000, "offset": 2})).await, all[2..]);
+    assert_eq!(list(json!({"limit": 1001, "offset": 2})).await, all[2..]);
+    for beyond in [json!({}), json!({"limit": 2}), json!({"limit": 1001})] {
+        let mut query = beyond;
+        query["offset"] = json!("18446744073709551615");
+        assert!(list(query).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_accounts_id_may_have_a_colon() {
+    let server = Server::new(35);
+    let admin = server.session("admin").await;
+    let added = server.add_v1(&admin, "with:colon", json!({})).await.ok();
+    let (secret, token) = (added["token"].as_str().unwrap(), added["tokenId"].as_str().unwrap());
+    assert_eq!(server.who(secret).await, "with:colon");
+    let filters = json!([{"userIdFilter": {"id": "with:colon"}}]);
+    let (found, _) = server.found(&admin, json!({"filters": filters})).await;
+    assert_eq!(found, [token]);
+    server.remove_v2(secret, "with:colon", token).await.ok();
+    assert_eq!(server.who(secret).await, "401");
+}
+
+#[tokio::test]
+async fn a_removed_token_stays_in_the_audit_log() {
+    let server = Server::new(36);
+    let admin = server.session("admin").await;
+    let added = server.add_v1(&admin, "robot", json!({})).await.ok();
+    let token = added["tokenId"].as_str().unwrap();
+    server.remove_v1(&admin, "robot", token).await.ok();
+    let events = server.tokens.events(&EventQuery::after(0, 100)).await.unwrap();
+    let about = |kind| {
+        let is_it = |id: keyfob::TokenId| id.to_string() == token;
+        let of = |event: &keyfob::Event| event.kind == kind && event.token.is_some_and(is_it);
+        let event = events.iter().map(|stored| &stored.event).find(|event| of(event)).unwrap();
+        (event.owner.clone(), event.by.owner.clone())
+    };
+    for kind in [EventKind::TokenIssued, EventKind::TokenRevoked] {
+        assert_eq!(about(kind), (Some(id("robot")), Some(id("admin"))));
+    }
+}
+
+#[tokio::test]
+async fn no_store_holds_a_secret() {
+    let server = Server::new(37);
+    let admin = server.session("admin").await;
+    let added = server.add_v1(&admin, "robot", json!({})).await.ok();
+    let secret = added["token"].as_str().unwrap();
+    let store = server.tokens.store();
+    let rows = store.query(&Query::new(Filter::default(), 100)).await.unwrap();
+    let events = store.events(&EventQuery::after(0, 100)).await.unwrap();
+    let held = format!("{rows:?} {events:?} {store:?}");
+    assert!(held.contains(added["tokenId"].as_str().unwrap()));
+    // The end of the text is its checksum, of which six characters are kept as a hint.
+    let drawn = &secret[secret.len() - 40..];
+    for start in 0..drawn.len() - 12 {
+        assert!(!held.contains(&drawn[start..start + 12]), "{held}");
+    }
+}
+
+#[tokio::test]
+async fn removing_an_account_ends_its_tokens() {
+    let server = Server::new(38);
+    let (secret, _) = server.endless("robot").await;
+    let (other, _) = server.endless("second").await;
+    assert_eq!(server.who(&secret).await, "robot");
+    let host = Actor::host();
+    server.tokens.delete_owner(&id("robot"), By::Host(&host), None).await.unwrap();
+    assert_eq!(server.who(&secret).await, "401");
+    assert_eq!(server.who(&other).await, "second");
+    // Whoever has its id later on does not have its tokens.
+    server.tokens.reactivate_owner(&id("robot"), By::Host(&host)).await.unwrap();
+    assert_eq!(server.who(&secret).await, "401");
 }
 
 /// Four tokens as in the product's own tests: of an account, of another one of the organization, of
@@ -962,6 +1079,66 @@ async fn filters_are_met_all_at_once() {
         [of("tokenIdFilter", away), of("userIdFilter", "away"), of("organizationIdFilter", EMCA)]
     {
         assert_eq!(server.found(&owner, json!({"filters": [filter]})).await, (vec![], Value::Null));
+    }
+}
+
+#[tokio::test]
+async fn an_organization_is_asked_for_its_members_once() {
+    let server = Server::new(39);
+    let admin = server.session("admin").await;
+    let [robot, second, mighty, away] = &four(&server).await;
+    let asked = async |organizations: &[&str], more: &[Value]| {
+        let of = |id: &&str| json!({"organizationIdFilter": {"id": id}});
+        let filters: Vec<_> = organizations.iter().map(of).chain(more.to_vec()).collect();
+        let before = server.directory.asked.load(Ordering::Relaxed);
+        let (found, _) = server.found(&admin, json!({"filters": filters})).await;
+        (found, server.directory.asked.load(Ordering::Relaxed) - before)
+    };
+    let own = [mighty, second, robot].map(Clone::clone).to_vec();
+    assert_eq!(asked(&[ACME; 64], &[]).await, (own, 1));
+    assert_eq!(asked(&[EMCA; 9], &[]).await, (vec![away.clone()], 1));
+    // Nothing is left after the second one.
+    assert_eq!(asked(&[ACME, EMCA, "a", "b", "c"], &[]).await, (vec![], 2));
+}
+
+#[tokio::test]
+async fn a_search_has_64_filters_at_the_most() {
+    let server = Server::new(40);
+    let admin = server.session("admin").await;
+    let search = async |count: usize| {
+        let filter = json!({"userIdFilter": {"id": "ü".repeat(200)}});
+        server.search(&admin, json!({"filters": vec![filter; count]})).await
+    };
+    search(64).await.ok();
+    search(65).await.invalid(
+        "invalid ListPersonalAccessTokensRequest.Filters: value must contain no more than 64 item(s)",
+    );
+}
+
+#[tokio::test]
+async fn what_no_store_sorts_is_sorted_up_to_10_000_tokens() {
+    let server = Server::new(41);
+    let admin = server.session("admin").await;
+    for _ in 0..10_000 {
+        let mut request = IssueRequest::new(id("robot"), Grant::Full);
+        request.lifetime = Lifetime::Unlimited;
+        server.issue(request).await;
+    }
+    let sorted = |column: u8| json!({"sortingColumn": column, "pagination": {"limit": 1}});
+    for column in [2, 4] {
+        assert_eq!(server.found(&admin, sorted(column)).await.1, "10000");
+    }
+    server.endless("away").await;
+    for column in [2, 4] {
+        let answer = server.search(&admin, sorted(column)).await;
+        let told = "Too many results to be sorted by this";
+        answer.failed(Code::ResourceExhausted, "QUERY-tooMany", told);
+        // It counts what the caller may see.
+        let owner = server.session("owner").await;
+        assert_eq!(server.found(&owner, sorted(column)).await.1, "10000");
+    }
+    for column in [1, 3, 5] {
+        assert_eq!(server.found(&admin, sorted(column)).await.1, "10001");
     }
 }
 
@@ -1075,6 +1252,33 @@ async fn headers_that_name_nobody_are_told_apart_and_tokens_are_not() {
         let nobody = format!("Bearer {}", server.session("nobody").await);
         let nobody = with(Some(&nobody)).await;
         nobody.failed(Code::Unauthenticated, "APP-BxUSiL", "invalid token");
+    }
+}
+
+#[tokio::test]
+async fn every_dead_token_has_the_same_answer() {
+    let server = Server::new(42);
+    let host = Actor::host();
+    let soon = Lifetime::Until(start().checked_add_signed(TimeDelta::minutes(1)).unwrap());
+    let (expired, _) = server.personal("robot", soon).await;
+    let (removed, gone) = server.endless("robot").await;
+    let (asleep, sleeping) = server.endless("robot").await;
+    let (blocked, _) = server.endless("second").await;
+    let (deleted, _) = server.endless("with:colon").await;
+    let parsed = |id: &str| keyfob::TokenId::parse(id.as_bytes()).unwrap();
+    server.tokens.revoke(parsed(&gone), By::Host(&host), None).await.unwrap();
+    server.tokens.deactivate(parsed(&sleeping), By::Host(&host), None).await.unwrap();
+    server.tokens.deactivate_owner(&id("second"), By::Host(&host), None).await.unwrap();
+    server.tokens.delete_owner(&id("with:colon"), By::Host(&host), None).await.unwrap();
+    server.clock.advance(TimeDelta::minutes(2));
+    for route in ["POST /v2/users/pats/search", &format!("POST {V2}/ListPersonalAccessTokens")] {
+        let mut answers = BTreeSet::new();
+        for text in [&expired, &removed, &asleep, &blocked, &deleted] {
+            let answer = server.call(route, text, json!({})).await;
+            answer.failed(Code::Unauthenticated, "APP-BxUSiL", "invalid token");
+            answers.insert((answer.body, format!("{:?}", answer.headers)));
+        }
+        assert_eq!(answers.len(), 1, "{answers:?}");
     }
 }
 

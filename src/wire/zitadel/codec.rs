@@ -46,13 +46,14 @@ pub(super) struct Search {
     pub(super) limit: u32,
 }
 
-/// v1 wants an account and no more.
+/// v1 wants an account and no more; the first second of the year 1 is no expiry either.
 pub(super) fn addition_v1(message: &Message) -> Result<Addition, Failure> {
     let (user, expires_at) = (message.text("userId")?, message.instant("expirationDate")?);
     if user.is_empty() {
         let rule = "value length must be at least 1 runes";
         return Err(Failure::InvalidField { message: ADDITION, field: "UserId", rule });
     }
+    let expires_at = expires_at.filter(|at| *at != NO_INSTANT);
     Ok(Addition { user: user.to_owned(), expires_at })
 }
 
@@ -97,6 +98,11 @@ pub(super) fn search(message: &Message, settings: Settings) -> Result<Search, Fa
     let prefix = "PERSONAL_ACCESS_TOKEN_FIELD_NAME_";
     let column = message.choice("sortingColumn", prefix, &COLUMNS, Column::Created)?;
     let filters = message.messages("filters")?;
+    if filters.len() > MOST_FILTERS {
+        let (message, field) = ("ListPersonalAccessTokensRequest", "Filters");
+        let rule = "value must contain no more than 64 item(s)";
+        return Err(Failure::InvalidField { message, field, rule });
+    }
     // What cannot be read is said before what is too long, and that before what is too much.
     let filters = filters.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
     for (at, filter) in filters.iter().enumerate() {
@@ -157,6 +163,15 @@ const ADDITION: &str = "AddPersonalAccessTokenRequest";
 
 const LONGEST_ID: usize = 200;
 
+/// The product has no limit; each filter may be a question to the host.
+pub(super) const MOST_FILTERS: usize = 64;
+
+/// The instant that the product's own language takes for none.
+const NO_INSTANT: DateTime<Utc> = match DateTime::from_timestamp(-62_135_596_800, 0) {
+    Some(none) => none,
+    None => DateTime::<Utc>::MIN_UTC,
+};
+
 pub(super) type IdFilter = (&'static str, fn(String) -> Condition);
 
 pub(super) const IDS: [IdFilter; 3] = [
@@ -215,6 +230,9 @@ mod tests {
         let at = DateTime::from_timestamp(17_332_562_700, 0);
         assert_eq!(addition_v1(&whole).unwrap().expires_at, at);
         assert_eq!(addition_v2(&whole).unwrap().expires_at, at);
+        let zero = message(json!({"userId": "u", "expirationDate": "0001-01-01T00:00:00Z"}));
+        assert_eq!(addition_v1(&zero).unwrap().expires_at, None);
+        assert_eq!(addition_v2(&zero).unwrap().expires_at, Some(NO_INSTANT));
     }
 
     #[test]
@@ -293,6 +311,20 @@ mod tests {
         };
         assert_eq!(whole.unwrap(), expected);
         assert_eq!(found(json!({"pagination": {"limit": 1001}})), Err(Failure::LimitExceeded));
+    }
+
+    #[test]
+    fn a_search_has_64_filters_at_the_most() {
+        let found = |count: usize| {
+            let filters = vec![json!({"userIdFilter": {"id": "u"}}); count];
+            search(&message(json!({"filters": filters})), SETTINGS)
+        };
+        assert_eq!(found(64).unwrap().conditions.len(), 64);
+        assert_eq!(
+            told(found(65)),
+            "invalid ListPersonalAccessTokensRequest.Filters: \
+             value must contain no more than 64 item(s)"
+        );
     }
 
     #[test]

@@ -8,7 +8,9 @@
 //!   can change, and nothing of it is stored.
 //! - Who may is judged before anything is said of an account; the product's v2 tells everybody
 //!   whether there is one, and of what kind it is.
-//! - Nobody gets a token for an account that is deactivated, or for one that may more than he may.
+//! - Nobody gets a token for an account that is deactivated.
+//! - Nobody gets a token for an account with a role over all organizations unless he may write in all
+//!   of them, or for an administrator of the host's unless he is one.
 //! - A deactivated account's tokens are refused at once, and work again when it is reactivated; the
 //!   product shows them and refuses them for ever.
 //! - A total counts what the caller may see, and nothing else.
@@ -83,7 +85,9 @@ pub use self::object::SCOPES;
 ///
 /// An account's organization is its tokens' resource owner. v1 is about one organization at a time:
 /// that of the caller, or the one that the header `x-zitadel-orgid` names, which the
-/// [`Directory`] must know [by its members](Directory::members).
+/// [`Directory`] must know [by its members](Directory::members). A search of v2 by somebody with a role
+/// in one organization is over its members too: a host that leaves `members` out shows an `ORG_OWNER`
+/// his own tokens only, and finds nothing by an organization.
 ///
 /// # Lifetimes
 ///

@@ -76,16 +76,16 @@ pub(super) struct Listed<'a> {
 pub(super) struct ListDetails {
     #[serde(skip_serializing_if = "String::is_empty")]
     total_result: String,
-    /// The last change that is in the list.
+    /// The last change of the account that the list knows of.
     #[serde(skip_serializing_if = "String::is_empty")]
     processed_sequence: String,
     view_timestamp: String,
 }
 
 impl ListDetails {
-    pub(super) fn new(total: usize, sequence: u64, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(total: u64, sequence: u64, now: DateTime<Utc>) -> Self {
         Self {
-            total_result: count(u64::try_from(total).unwrap_or(u64::MAX)),
+            total_result: count(total),
             processed_sequence: count(sequence),
             view_timestamp: timestamp(now),
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::codec::{COLUMNS, IDS, INSTANTS, RELATIONS};
+use super::codec::{COLUMNS, IDS, INSTANTS, MOST_FILTERS, RELATIONS};
 use super::{SCOPES, Zitadel};
 use crate::core::scope::Scope;
 use crate::wire::openapi::{Description, JSON, Words, object, reference, response, text};
@@ -129,7 +129,7 @@ fn messages(max_limit: u32) -> Value {
     let search = json!({
         "pagination": page(max_limit),
         "sortingColumn": sorting,
-        "filters": {"type": "array", "items": {"oneOf": filters}},
+        "filters": {"type": "array", "maxItems": MOST_FILTERS, "items": {"oneOf": filters}},
     });
     let of_user = json!({"userId": id(), "query": page(u32::MAX)});
     let addition = || json!({"userId": id(), "expirationDate": at()});

@@ -1,5 +1,7 @@
 //! Which tokens v2's filters and sorting mean. Pure.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::codec::NEVER;
@@ -68,8 +70,11 @@ impl Wanted {
 
     /// Of these owners only.
     pub(super) fn of_owners(&mut self, owners: Vec<OwnerId>) {
-        let both = match self.filter.owners.take() {
-            Some(known) => known.into_iter().filter(|owner| owners.contains(owner)).collect(),
+        let both: Vec<_> = match self.filter.owners.take() {
+            Some(known) => {
+                let owners: HashSet<_> = owners.into_iter().collect();
+                known.into_iter().filter(|owner| owners.contains(owner)).collect()
+            }
             None => owners,
         };
         self.is_nothing |= both.is_empty();

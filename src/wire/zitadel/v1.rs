@@ -4,7 +4,7 @@
 use super::{Caller, Zitadel};
 use http::HeaderMap;
 
-use super::codec::{self, Named};
+use super::codec::{self, Listing, Named};
 use super::desk::{Asked, Handled, json};
 use super::failure::Failure;
 use super::object::{Added, Details, ListDetails, Listed, Removed, Shown, TokenObject};
@@ -13,6 +13,7 @@ use super::search::Wanted;
 use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
 use crate::ports::directory::Account;
+use crate::ports::store::{Filter, Page, Query, Start, StoreError};
 
 impl<S: Scope> Zitadel<S> {
     pub(super) async fn add_v1(&self, asked: &Asked) -> Handled {
@@ -59,19 +60,37 @@ impl<S: Scope> Zitadel<S> {
             .unwrap_or_default();
         let listing = codec::listing(&asked.message()?)?;
         let tokens = self.layer.tokens();
-        let mut all = Vec::new();
+        let (mut page, mut sequence) = (Page::new(Vec::new(), None, None), 0);
         if let Some(owner) = self.member(&listing.user, &organization).await? {
+            // Before the rows, which are then as new as this says.
+            let state = tokens.owner_state(&owner.id).await.map_err(|_| Failure::Unavailable)?;
+            sequence = state.sequence;
             let mut filter = Wanted::shown().filter;
             filter.owner = Some(owner.id);
-            all = tokens.query_all(filter).await.map_err(|_| Failure::Unavailable)?;
+            page = self.page_v1(filter, &listing).await.map_err(|_| Failure::Unavailable)?;
         }
-        let sequence = all.iter().map(|record| record.changed_sequence).max().unwrap_or_default();
-        let details = ListDetails::new(all.len(), sequence, tokens.now());
+        let total = page.total.unwrap_or_default();
+        let details = ListDetails::new(total, sequence, tokens.now());
+        let records = page.records.iter();
+        let result = records.map(|record| TokenObject::of(record, &organization)).collect();
+        json(&Listed { details, result })
+    }
+
+    /// So many rows as one answer of a store holds are asked of it; more, or all, are read.
+    async fn page_v1(&self, filter: Filter, listing: &Listing) -> Result<Page, StoreError> {
+        let tokens = self.layer.tokens();
+        if (1..=Query::LARGEST_PAGE).contains(&listing.limit) {
+            let mut query = Query::new(filter, listing.limit);
+            query.start = Start::Offset(u32::try_from(listing.offset).unwrap_or(u32::MAX));
+            query.with_total = true;
+            return tokens.query(&query).await;
+        }
+        let all = tokens.query_all(filter).await?;
+        let total = u64::try_from(all.len()).ok();
         let rows = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let most = if listing.limit == 0 { usize::MAX } else { rows(listing.limit.into()) };
-        let page = all.iter().skip(rows(listing.offset)).take(most);
-        let result = page.map(|record| TokenObject::of(record, &organization)).collect();
-        json(&Listed { details, result })
+        let records = all.into_iter().skip(rows(listing.offset)).take(most).collect();
+        Ok(Page::new(records, None, total))
     }
 
     /// The organization that a request of v1 is about, if the caller may change its accounts; for the

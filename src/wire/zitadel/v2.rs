@@ -3,7 +3,7 @@
 //! Who may is judged before anything is said of the account: the product says first whether there is
 //! one, and of what kind it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::codec::{self, Search};
 use super::desk::{Asked, Handled, json};
@@ -100,14 +100,18 @@ impl<S: Scope> Zitadel<S> {
             }
             _ => wanted.of_owners(vec![account.id.clone()]),
         }
+        let mut organizations = HashSet::new();
         for condition in conditions {
             match condition {
+                // Nothing is left for the rest to say.
+                _ if wanted.is_nothing => break,
                 Condition::Created(relation, at) => wanted.created(*relation, *at),
                 Condition::Expires(relation, at) => wanted.expires(*relation, *at),
-                Condition::Organization(id) => {
+                Condition::Organization(id) if organizations.insert(id) => {
                     let members = self.directory.members(id).await?;
                     wanted.of_owners(members.unwrap_or_default());
                 }
+                Condition::Organization(_) => {}
                 Condition::Token(id) => wanted.of_token(id),
                 Condition::User(id) => {
                     wanted.of_owners(OwnerId::new(id.as_str()).into_iter().collect());
