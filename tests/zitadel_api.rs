@@ -965,11 +965,12 @@ async fn no_store_holds_a_secret() {
     let rows = store.query(&Query::new(Filter::default(), 100)).await.unwrap();
     let events = store.events(&EventQuery::after(0, 100)).await.unwrap();
     let held = format!("{rows:?} {events:?} {store:?}");
-    assert!(held.contains(added["tokenId"].as_str().unwrap()));
-    // The end of the text is its checksum, of which six characters are kept as a hint.
-    let drawn = &secret[secret.len() - 40..];
-    for start in 0..drawn.len() - 12 {
-        assert!(!held.contains(&drawn[start..start + 12]), "{held}");
+    let token = added["tokenId"].as_str().unwrap();
+    assert!(held.contains(token));
+    for run in secret.as_bytes().windows(12) {
+        let run = str::from_utf8(run).unwrap();
+        // The text has the id in it, which is no secret.
+        assert!(token.contains(run) || !held.contains(run), "{run} in {held}");
     }
 }
 
@@ -1087,18 +1088,18 @@ async fn an_organization_is_asked_for_its_members_once() {
     let server = Server::new(39);
     let admin = server.session("admin").await;
     let [robot, second, mighty, away] = &four(&server).await;
-    let asked = async |organizations: &[&str], more: &[Value]| {
+    let asked = async |organizations: &[&str]| {
         let of = |id: &&str| json!({"organizationIdFilter": {"id": id}});
-        let filters: Vec<_> = organizations.iter().map(of).chain(more.to_vec()).collect();
-        let before = server.directory.asked.load(Ordering::Relaxed);
+        let filters: Vec<_> = organizations.iter().map(of).collect();
+        server.directory.asked.store(0, Ordering::Relaxed);
         let (found, _) = server.found(&admin, json!({"filters": filters})).await;
-        (found, server.directory.asked.load(Ordering::Relaxed) - before)
+        (found, server.directory.asked.load(Ordering::Relaxed))
     };
     let own = [mighty, second, robot].map(Clone::clone).to_vec();
-    assert_eq!(asked(&[ACME; 64], &[]).await, (own, 1));
-    assert_eq!(asked(&[EMCA; 9], &[]).await, (vec![away.clone()], 1));
+    assert_eq!(asked(&[ACME; 64]).await, (own, 1));
+    assert_eq!(asked(&[EMCA; 9]).await, (vec![away.clone()], 1));
     // Nothing is left after the second one.
-    assert_eq!(asked(&[ACME, EMCA, "a", "b", "c"], &[]).await, (vec![], 2));
+    assert_eq!(asked(&[ACME, EMCA, "a", "b", "c"]).await, (vec![], 2));
 }
 
 #[tokio::test]

@@ -204,11 +204,14 @@ impl Clients for IntrospectionClients {
         told.extend(person(host, account));
         told.insert("aud".to_owned(), json!([client.id]));
         told.insert("iss".to_owned(), host.url.as_str().into());
-        // The product's own say nothing of what a token may do; those of a limited one follow them.
-        let own = told.get("scope").and_then(Value::as_str).filter(|own| !own.is_empty());
-        let scopes: Vec<&str> = SCOPES.into_iter().chain(own).collect();
-        let scopes = scopes.join(" ");
-        told.insert("scope".to_owned(), scopes.into());
+        // The product's own say nothing of what a token may do; those of a limited one follow them,
+        // and one that may do nothing is told with none.
+        let own = told.get("scope").and_then(Value::as_str);
+        if own != Some("") {
+            let scopes: Vec<&str> = SCOPES.into_iter().chain(own).collect();
+            let scopes = scopes.join(" ");
+            told.insert("scope".to_owned(), scopes.into());
+        }
         told.entry("exp").or_insert(LAST_SECOND.into());
     }
 }
