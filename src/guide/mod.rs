@@ -49,6 +49,12 @@ pub mod moving {}
 #[doc = include_str!("threat_model.md")]
 pub mod threat_model {}
 
+/// What a verification costs, beside the least that it could and beside other crates.
+#[doc = include_str!("performance.md")]
+#[doc = ""]
+#[doc = include_str!("performance.svg")]
+pub mod performance {}
+
 /// What each field of a token's row and each method of a store is for.
 #[doc = include_str!("the_record.md")]
 pub mod the_record {}
