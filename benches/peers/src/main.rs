@@ -83,7 +83,7 @@ fn main() {
     let rivals = (KEYED + 1..peers.len()).map(|case| (measured.ratio(case, OURS), case));
     let (ratio, fastest) = rivals.min_by(|one, other| one.0.total_cmp(&other.0)).unwrap();
     figure(
-        &format!("the same of the fastest of all, {}", peers[fastest].name),
+        &format!("time of the fastest of all, {}, beside keyfob's", peers[fastest].name),
         ratio,
         "more than 1",
         noise,
