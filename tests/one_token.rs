@@ -1,6 +1,7 @@
 //! One token, whichever product's route made it: every other one lists it, ends it and honours what
 //! it grants, as far as its owner may use them.
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
