@@ -78,6 +78,20 @@ impl<S: Scope> Grant<S> {
         }
     }
 
+    /// What both grants allow; `None` when that is nothing. A scope of either is in it if the other
+    /// grant holds it: what no scope says is left out.
+    #[cfg(any(feature = "import", feature = "introspection"))]
+    pub(crate) fn meet(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Full, both) | (both, Self::Full) => Some(both.clone()),
+            (Self::Only(scopes), Self::Only(others)) => {
+                let held = scopes.iter().filter(|scope| other.holds(scope));
+                let left = held.chain(others.iter().filter(|scope| self.holds(scope)));
+                Self::only(left.cloned())
+            }
+        }
+    }
+
     /// The same grant by name, as records carry it.
     #[must_use]
     pub fn names(&self) -> Grant<ScopeName> {

@@ -31,7 +31,7 @@ mod report;
 pub mod rocketchat;
 
 pub use self::report::{Outcome, Report, Reported, Skipped};
-use crate::core::id::{OwnerId, ScopeName};
+use crate::core::id::OwnerId;
 use crate::core::import::ForeignToken;
 use crate::core::scope::{Grant, Scope};
 use crate::service::Tokens;
@@ -66,7 +66,8 @@ pub async fn import<S: Scope>(
     for Row { called, token } in rows {
         let token = token.and_then(|token| {
             let owner = account(&token.owner).ok_or(Skipped::NoAccount)?;
-            let grant = within(&token.grant, grant).ok_or(Skipped::NoGrant)?;
+            let both = token.grant.read::<S>().and_then(|own| own.meet(grant));
+            let grant = both.ok_or(Skipped::NoGrant)?.names();
             Ok(ForeignToken { owner, grant, ..token })
         });
         let outcome = match token {
@@ -85,15 +86,4 @@ pub async fn import<S: Scope>(
         report.rows.push(Reported { called, outcome });
     }
     report
-}
-
-/// What both grants allow; `None` when that is nothing.
-fn within<S: Scope>(own: &Grant<ScopeName>, most: &Grant<S>) -> Option<Grant<ScopeName>> {
-    let own = own.read::<S>()?;
-    let (Grant::Only(scopes), Grant::Only(others)) = (&own, most) else {
-        return Some(if own == Grant::Full { most.names() } else { own.names() });
-    };
-    let held = scopes.iter().filter(|scope| most.holds(scope));
-    let left = held.chain(others.iter().filter(|scope| own.holds(scope)));
-    Grant::only(left.cloned()).map(|grant| grant.names())
 }

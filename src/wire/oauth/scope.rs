@@ -1,7 +1,5 @@
 //! What a token may do now, in one text. Pure.
 
-use std::collections::BTreeSet;
-
 use crate::core::id::ScopeName;
 use crate::core::scope::{Grant, Scope};
 
@@ -13,24 +11,16 @@ pub(super) fn effective<S: Scope>(
     grant: &Grant<ScopeName>,
     rights: &Grant<ScopeName>,
 ) -> Option<String> {
-    let both = match (grant.read::<S>(), rights.read::<S>()) {
-        (Some(Grant::Full), Some(Grant::Full)) => return None,
-        (Some(grant), Some(rights)) => held(&grant, &rights).chain(held(&rights, &grant)).collect(),
-        // Names that nobody knows any more grant nothing.
-        _ => BTreeSet::new(),
-    };
-    let names: Vec<&str> = both.iter().map(ScopeName::as_str).collect();
-    Some(names.join(" "))
-}
-
-/// The names in one grant that another one holds as well.
-fn held<S: Scope>(names: &Grant<S>, other: &Grant<S>) -> impl Iterator<Item = ScopeName> {
-    let scopes = match names {
-        Grant::Full => None,
-        Grant::Only(scopes) => Some(scopes),
-    };
-    let scopes = scopes.into_iter().flat_map(|scopes| scopes.iter());
-    scopes.filter(|scope| other.holds(scope)).map(Scope::name)
+    // Names that nobody knows any more grant nothing.
+    let (grant, rights) = (grant.read::<S>(), rights.read::<S>());
+    let both = grant.zip(rights).and_then(|(grant, rights)| grant.meet(&rights));
+    match both.map(|both| both.names()) {
+        Some(Grant::Full) => None,
+        Some(Grant::Only(names)) => {
+            Some(names.iter().map(ScopeName::as_str).collect::<Vec<_>>().join(" "))
+        }
+        None => Some(String::new()),
+    }
 }
 
 #[cfg(test)]
