@@ -272,7 +272,6 @@ impl User {
     fn of(account: &Account) -> Self {
         let url = format!("/api/v2/users/{}/", account.number);
         let (first_name, last_name) = account.name.split_once(' ').unwrap_or((&account.name, ""));
-        let has = |role: &str| account.roles.iter().any(|held| held == role);
         Self {
             id: account.number,
             r#type: "user",
@@ -289,8 +288,8 @@ impl User {
             first_name: first_name.to_owned(),
             last_name: last_name.to_owned(),
             email: account.email.as_ref().map_or_else(String::new, |(address, _)| address.clone()),
-            is_superuser: has("superuser"),
-            is_system_auditor: has("system_auditor"),
+            is_superuser: account.has_role("superuser"),
+            is_system_auditor: account.has_role("system_auditor"),
             external_account: account.external.clone(),
         }
     }

@@ -138,9 +138,8 @@ async fn set_active(State(host): OnHost, id: Segment, request: Request) -> Handl
     let active = body.get("active").and_then(Value::as_bool);
     let active = active.ok_or(Failure::InvalidBody("active"))?;
     let id = account_in(&id, &caller)?;
-    let may = |role: &str| caller.account().roles.iter().any(|held| held == role);
     // People may deactivate themselves; coming back takes somebody else.
-    if !may("system_admin") && (active || id != caller.account().id) {
+    if !caller.account().has_role("system_admin") && (active || id != caller.account().id) {
         return Err(Failure::Permissions);
     }
     let entry = host.accounts.of(&id).ok_or(Failure::MissingAccount)?;

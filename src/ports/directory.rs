@@ -113,6 +113,12 @@ impl Account {
             created_at,
         }
     }
+
+    /// Whether it has the role of this name.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|held| held == role)
+    }
 }
 
 /// What an account is.

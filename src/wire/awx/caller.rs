@@ -106,13 +106,13 @@ impl Caller {
     /// Whether everything is within the caller's reach.
     #[must_use]
     pub fn is_superuser(&self) -> bool {
-        has(&self.account, "superuser")
+        self.account.has_role("superuser")
     }
 
     /// Whether the caller sees everything.
     #[must_use]
     pub fn sees_everything(&self) -> bool {
-        self.is_superuser() || has(&self.account, "system_auditor")
+        self.is_superuser() || self.account.has_role("system_auditor")
     }
 
     /// Whether the caller may see this account and its tokens.
@@ -133,10 +133,6 @@ impl Caller {
             None => By::Host(&self.actor),
         }
     }
-}
-
-fn has(account: &Account, role: &str) -> bool {
-    account.roles.iter().any(|held| held == role)
 }
 
 /// Tells the answer to a request whether somebody was known to ask.

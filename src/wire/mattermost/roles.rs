@@ -6,12 +6,12 @@ use crate::ports::directory::{Account, AccountKind};
 /// Whether tokens may be created, read and revoked at all: the product has a permission for each,
 /// and no role that holds fewer than all three.
 pub(super) fn may_use_tokens(account: &Account) -> bool {
-    is_administrator(account) || has(account, "system_user_access_token")
+    is_administrator(account) || account.has_role("system_user_access_token")
 }
 
 /// The product's `manage_system`.
 pub(super) fn is_administrator(account: &Account) -> bool {
-    has(account, "system_admin")
+    account.has_role("system_admin")
 }
 
 /// Whether the tokens of an account are within the caller's reach; an id without an account is
@@ -23,12 +23,12 @@ pub(super) fn reaches(caller: &Account, owner: &OwnerId, target: Option<&Account
     match target {
         // A bot is managed as a bot, even by itself: what lets somebody edit people does not do.
         Some(bot) if is_bot(bot) && bot.bot_owner.as_ref() == Some(&caller.id) => {
-            has(caller, "manage_bots")
+            caller.has_role("manage_bots")
         }
-        Some(bot) if is_bot(bot) => has(caller, "manage_others_bots"),
+        Some(bot) if is_bot(bot) => caller.has_role("manage_others_bots"),
         _ if *owner == caller.id => true,
         Some(person) if is_administrator(person) => false,
-        _ => has(caller, "system_user_manager"),
+        _ => caller.has_role("system_user_manager"),
     }
 }
 
@@ -44,9 +44,5 @@ pub(super) fn is_bot(account: &Account) -> bool {
 
 /// Whether the account is another server's, and only mirrored here.
 pub(super) fn is_remote(account: &Account) -> bool {
-    has(account, super::REMOTE_ROLE)
-}
-
-fn has(account: &Account, role: &str) -> bool {
-    account.roles.iter().any(|held| held == role)
+    account.has_role(super::REMOTE_ROLE)
 }
