@@ -35,7 +35,12 @@ pub use self::extract::{Authenticated, Denied};
     feature = "zitadel"
 ))]
 pub(crate) use self::gate::client_address;
-#[cfg(any(feature = "awx", feature = "introspection", feature = "zitadel"))]
+#[cfg(any(
+    feature = "awx",
+    feature = "introspection",
+    feature = "mattermost",
+    feature = "zitadel"
+))]
 pub(crate) use self::gate::conceal;
 pub use self::layer::{BearerFuture, BearerLayer, BearerService};
 pub use self::limit::{Allowance, Limiter};

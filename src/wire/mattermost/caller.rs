@@ -10,7 +10,7 @@ use http::{HeaderMap, Uri};
 use super::{APP_KIND, Failure, Mattermost, codec, roles};
 use crate::core::id::{Kind, OwnerId};
 use crate::core::scope::Scope;
-use crate::http::{Denial, client_address};
+use crate::http::{Denial, client_address, conceal};
 use crate::ports::directory::{Account, AccountKey};
 use crate::service::By;
 use crate::service::error::AuthenticateError;
@@ -77,11 +77,7 @@ impl<S: Scope> Mattermost<S> {
     ///
     /// What to answer: 401 or 403, or 503 when nobody can say.
     pub async fn caller(&self, request: &mut Parts, needed: &S) -> Result<Caller, Failure> {
-        for (name, value) in &mut request.headers {
-            if *name == AUTHORIZATION {
-                value.set_sensitive(true);
-            }
-        }
+        conceal(&mut request.headers);
         let Some(text) = presented(&request.headers) else {
             let in_query = names_token(&request.uri);
             return Err(if in_query { Failure::QueryToken } else { Failure::SessionExpired });
