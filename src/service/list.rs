@@ -75,6 +75,14 @@ impl<S: Scope> Tokens<S> {
         self.inner.find_again(verified).await
     }
 
+    /// How many tokens a filter selects.
+    #[cfg(any(feature = "awx", feature = "zitadel"))]
+    pub(crate) async fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
+        let mut query = Query::new(filter.clone(), 1);
+        query.with_total = true;
+        Ok(self.query(&query).await?.total.unwrap_or_default())
+    }
+
     /// All tokens that a filter selects, page by page.
     #[cfg(any(
         feature = "awx",

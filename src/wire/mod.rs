@@ -29,3 +29,5 @@ mod authority;
     feature = "zitadel"
 ))]
 mod openapi;
+#[cfg(any(feature = "awx", feature = "mattermost", feature = "rocketchat", feature = "zitadel"))]
+mod shown;

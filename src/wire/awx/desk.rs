@@ -29,9 +29,10 @@ use crate::core::scope::Scope;
 use crate::core::time::LATEST;
 use crate::core::token::TokenRecord;
 use crate::ports::directory::{Account, AccountKey};
-use crate::ports::store::{EventQuery, Filter, Query, Start, StateName, StoredEvent};
+use crate::ports::store::{EventQuery, Filter, Query, Start, StoredEvent};
 use crate::service::By;
 use crate::service::error::ChangeFailure;
+use crate::wire::shown::{is_shown, shown};
 
 pub(super) type Handled = Result<Response, Failure>;
 
@@ -71,11 +72,10 @@ impl<S: Scope> Awx<S> {
         let query = pairs(uri);
         let (lookup, paging) = (Lookup::read(&query, &TOKENS)?, Paging::of(&query)?);
         let own = || Some(caller.account().id.clone()).filter(|_| !caller.sees_everything());
-        let mut filter = Filter { owner: whose.or_else(own), ..Filter::default() };
-        filter = filter.of_kind(Kind::personal()).unrevoked();
+        let filter = shown(Filter { owner: whose.or_else(own), ..Filter::default() });
         if lookup.is_plain() {
             // Which page is the last one is known when they are counted.
-            let total = self.count(&filter).await?;
+            let total = self.layer.tokens().count(&filter).await?;
             let place = paging.place(total)?;
             let mut ask = Query::new(filter, u32::try_from(place.limit).unwrap_or(u32::MAX));
             ask.start = Start::Offset(u32::try_from(place.offset).unwrap_or(u32::MAX));
@@ -87,12 +87,6 @@ impl<S: Scope> Awx<S> {
         let records = self.candidates(filter, &lookup).await?;
         let owners = self.owners(records.iter().map(|record| &record.owner)).await?;
         selected((uri, &query), &TOKENS, (&lookup, paging), self.objects(&records, &owners))
-    }
-
-    async fn count(&self, filter: &Filter) -> Result<u64, Failure> {
-        let mut ask = Query::new(filter.clone(), 1);
-        ask.with_total = true;
-        Ok(self.layer.tokens().query(&ask).await?.total.unwrap_or_default())
     }
 
     /// All tokens that a query may mean.
@@ -113,7 +107,7 @@ impl<S: Scope> Awx<S> {
             }
             filter.owner = Some(account.id);
         }
-        if self.count(&filter).await? > MOST_FILTERED {
+        if self.layer.tokens().count(&filter).await? > MOST_FILTERED {
             let told = if filter.owner.is_some() { TOO_MANY } else { TOO_MANY_OF_ALL };
             return Err(Failure::InvalidQuery(told.to_owned()));
         }
@@ -246,11 +240,6 @@ impl<S: Scope> Awx<S> {
         };
         page(uri, &ACTIVITY, events.iter().filter_map(entry).collect())
     }
-}
-
-/// Sessions are tokens too, and none of this wire's; the product deletes what it revokes.
-fn is_shown(record: &TokenRecord) -> bool {
-    record.kind == Kind::personal() && StateName::of(record) != StateName::Revoked
 }
 
 /// A page of rows that are all at hand, as the query of a request filters, orders and pages them: for

@@ -15,7 +15,7 @@ use super::failure::{Failure, Field, Step};
 use super::object::{Done, TokenObject};
 use super::{Caller, Mattermost, codec, roles};
 use crate::core::event::Actor;
-use crate::core::id::{Kind, OwnerId, TokenId};
+use crate::core::id::{OwnerId, TokenId};
 use crate::core::issue::Lifetime;
 use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
@@ -24,6 +24,7 @@ use crate::ports::store::{Filter, Query, Start, StateName};
 use crate::service::By;
 use crate::service::error::ChangeFailure;
 use crate::wire::authority;
+use crate::wire::shown::{is_shown, shown};
 
 pub(super) type Handled = Result<Response, Failure>;
 
@@ -181,15 +182,6 @@ impl<S: Scope> Mattermost<S> {
     async fn all(&self, filter: Filter, step: Step) -> Result<Vec<TokenRecord>, Failure> {
         self.layer.tokens().query_all(filter).await.map_err(|_| Failure::Undone(step))
     }
-}
-
-/// Sessions are tokens too, and none of this wire's; the product deletes what it revokes.
-fn is_shown(record: &TokenRecord) -> bool {
-    record.kind == Kind::personal() && StateName::of(record) != StateName::Revoked
-}
-
-fn shown(filter: Filter) -> Filter {
-    filter.of_kind(Kind::personal()).unrevoked()
 }
 
 pub(super) fn permit(is_permitted: bool) -> Result<(), Failure> {

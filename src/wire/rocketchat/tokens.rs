@@ -27,6 +27,7 @@ use crate::ports::directory::Account;
 use crate::ports::store::Filter;
 use crate::service::By;
 use crate::service::error::{ChangeFailure, IssueFailure};
+use crate::wire::shown::shown;
 
 pub(super) const GENERATE: (Method, &str) =
     (Method::POST, "/api/v1/users.generatePersonalAccessToken");
@@ -210,7 +211,7 @@ impl<S: Scope> RocketChat<S> {
     /// The owner's personal tokens that are not revoked, in the order in which their secrets were
     /// made: one that was made anew moves to the end.
     async fn tokens_of(&self, account: &Account) -> Result<Vec<TokenRecord>, Failure> {
-        let filter = Filter::of_owner(account.id.clone()).of_kind(Kind::personal()).unrevoked();
+        let filter = shown(Filter::of_owner(account.id.clone()));
         let all = self.two_factor.tokens().query_all(filter).await;
         let mut all = all.map_err(|_| Failure::unavailable())?;
         all.sort_by_key(|record| (record.secret_issued_at, record.number));

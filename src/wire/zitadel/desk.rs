@@ -16,10 +16,10 @@ use crate::core::scope::Scope;
 use crate::core::secret::TokenSecret;
 use crate::core::token::TokenRecord;
 use crate::ports::directory::{Account, AccountKey};
-use crate::ports::store::StateName;
 use crate::service::By;
 use crate::service::error::ChangeFailure;
 use crate::wire::authority;
+use crate::wire::shown::is_shown;
 
 /// What is answered to a request that is served: JSON.
 pub(super) type Handled = Result<String, Failure>;
@@ -59,16 +59,12 @@ impl<S: Scope> Zitadel<S> {
         record.filter(|record| record.owner == *owner).ok_or(Failure::MissingToken)
     }
 
-    /// A token that this wire shows, whosever it is. Sessions are tokens too, and none of this
-    /// wire's; the product deletes what it revokes.
+    /// A token that this wire shows, whosever it is.
     pub(super) async fn find_any(
         &self,
         id: Option<TokenId>,
     ) -> Result<Option<TokenRecord>, Failure> {
         let Some(id) = id else { return Ok(None) };
-        let is_shown = |record: &TokenRecord| {
-            record.kind == Kind::personal() && StateName::of(record) != StateName::Revoked
-        };
         match self.layer.tokens().find(id, By::Host(&Actor::host())).await {
             Ok(record) => Ok(Some(record).filter(is_shown)),
             Err(ChangeFailure::Missing) => Ok(None),

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use crate::core::error::{IssueError, LifecycleError};
 use crate::ports::directory::DirectoryError;
+use crate::ports::store::StoreError;
 use crate::service::error::{ChangeFailure, IssueFailure};
 
 impl Failure {
@@ -45,6 +46,12 @@ impl Failure {
 
 impl From<DirectoryError> for Failure {
     fn from(_: DirectoryError) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(_: StoreError) -> Self {
         Self::Unavailable
     }
 }

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::codec::NEVER;
-use crate::core::id::{Kind, OwnerId, TokenId};
+use crate::core::id::{OwnerId, TokenId};
 use crate::core::time::{rounded_down, rounded_up};
 use crate::ports::store::{Filter, Order};
+use crate::wire::shown::shown;
 
 /// What one filter asks of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +62,9 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Personal tokens: sessions are tokens too, and none of this wire's; the product deletes what
-    /// it revokes.
+    /// All that this wire shows.
     pub(super) fn shown() -> Self {
-        let filter = Filter::default().of_kind(Kind::personal()).unrevoked();
-        Self { filter, ..Self::default() }
+        Self { filter: shown(Filter::default()), ..Self::default() }
     }
 
     /// Of these owners only.

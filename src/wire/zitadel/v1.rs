@@ -67,7 +67,7 @@ impl<S: Scope> Zitadel<S> {
             sequence = state.sequence;
             let mut filter = Wanted::shown().filter;
             filter.owner = Some(owner.id);
-            page = self.page_v1(filter, &listing).await.map_err(|_| Failure::Unavailable)?;
+            page = self.page_v1(filter, &listing).await?;
         }
         let total = page.total.unwrap_or_default();
         let details = ListDetails::new(total, sequence, tokens.now());

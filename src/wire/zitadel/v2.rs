@@ -52,8 +52,7 @@ impl<S: Scope> Zitadel<S> {
                     (query.order, query.descending) = (order, !search.ascending);
                     query.start = Start::Offset(u32::try_from(search.offset).unwrap_or(u32::MAX));
                     query.with_total = true;
-                    let page = self.layer.tokens().query(&query).await;
-                    page.map_err(|_| Failure::Unavailable)?
+                    self.layer.tokens().query(&query).await?
                 }
                 None => self.sorted(wanted.filter, &search, &mut organizations).await?,
             },
@@ -138,13 +137,10 @@ impl<S: Scope> Zitadel<S> {
         organizations: &mut Organizations,
     ) -> Result<Page, Failure> {
         let tokens = self.layer.tokens();
-        let mut counted = Query::new(filter.clone(), 1);
-        counted.with_total = true;
-        let counted = tokens.query(&counted).await.map_err(|_| Failure::Unavailable)?;
-        if counted.total.is_some_and(|total| total > MOST_SORTED) {
+        if tokens.count(&filter).await? > MOST_SORTED {
             return Err(Failure::TooManyToSort);
         }
-        let all = tokens.query_all(filter).await.map_err(|_| Failure::Unavailable)?;
+        let all = tokens.query_all(filter).await?;
         let mut keyed = Vec::with_capacity(all.len());
         for record in all {
             let organization = match search.column {
