@@ -6,6 +6,8 @@
 )]
 
 mod common;
+#[path = "common/cut.rs"]
+mod cut;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::routing::get;
 use chrono::{DateTime, TimeDelta};
-use common::{Detour, Way};
+use common::Detour;
+use cut::Cut;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use keyfob::core::lifecycle::revoke;
@@ -25,7 +28,7 @@ use keyfob::http::{Allowance, BearerLayer, Limiter, Need, guard, unguarded_route
 use keyfob::os::SystemClock;
 use keyfob::ports::clock::Clock as _;
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
-use keyfob::ports::store::{EventQuery, StoreError};
+use keyfob::ports::store::EventQuery;
 use keyfob::testing::{ManualClock, SeededRandomness};
 use keyfob::wire::mattermost::{
     APP_KIND, Failure, Field, Mattermost, Needs, REMOTE_ROLE, Settings, Step,
@@ -113,19 +116,6 @@ impl Directory for Accounts {
     async fn is_administrator(&self, account: &Account) -> Result<bool, DirectoryError> {
         // Of another product's vocabulary: this wire has its own.
         Ok(account.roles.iter().any(|role| role == "IAM_OWNER"))
-    }
-}
-
-#[derive(Debug)]
-struct Cut(Arc<AtomicBool>);
-
-#[async_trait]
-impl Way for Cut {
-    async fn there(&self, _method: &'static str) -> Result<(), StoreError> {
-        match self.0.load(Ordering::Relaxed) {
-            true => Err(StoreError::unavailable("the store is down")),
-            false => Ok(()),
-        }
     }
 }
 

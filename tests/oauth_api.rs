@@ -6,6 +6,8 @@
 )]
 
 mod common;
+#[path = "common/cut.rs"]
+mod cut;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,12 +20,13 @@ use axum::extract::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta};
-use common::{Detour, Way};
+use common::Detour;
+use cut::Cut;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use keyfob::http::{BearerLayer, ClientAddress};
 use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
-use keyfob::ports::store::{EventQuery, StoreError, TokenStore as _};
+use keyfob::ports::store::{EventQuery, TokenStore as _};
 use keyfob::testing::{ManualClock, SeededRandomness};
 use keyfob::wire::oauth::{ClientCredentials, Clients, OAuth};
 use keyfob::{
@@ -103,19 +106,6 @@ impl Clients for Host {
                 "number": token.number, "of": account.id,
             });
             told.extend(more.as_object().unwrap().clone());
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Cut(Arc<AtomicBool>);
-
-#[async_trait]
-impl Way for Cut {
-    async fn there(&self, _method: &'static str) -> Result<(), StoreError> {
-        match self.0.load(Ordering::Relaxed) {
-            true => Err(StoreError::unavailable("the store is down")),
-            false => Ok(()),
         }
     }
 }

@@ -6,6 +6,8 @@
 )]
 
 mod common;
+#[path = "common/cut.rs"]
+mod cut;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,12 +19,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::routing::get;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use common::{Detour, Way};
+use common::Detour;
+use cut::Cut;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use keyfob::http::{BearerLayer, Need, guard, unguarded_routes};
 use keyfob::ports::directory::{Account, AccountKey, AccountKind, Directory, DirectoryError};
-use keyfob::ports::store::{EventQuery, Filter, Query, StoreError};
+use keyfob::ports::store::{EventQuery, Filter, Query};
 use keyfob::testing::{ManualClock, SeededRandomness};
 use keyfob::wire::zitadel::{Code, Failure, Needs, Settings, Zitadel};
 use keyfob::{
@@ -124,19 +127,6 @@ impl Directory for Accounts {
         let of = ACCOUNTS.iter().filter(|(_, _, own, _)| *own == Some(organization));
         let members: Vec<OwnerId> = of.map(|(name, ..)| id(name)).collect();
         Ok(Some(members).filter(|members| !members.is_empty()))
-    }
-}
-
-#[derive(Debug)]
-struct Cut(Arc<AtomicBool>);
-
-#[async_trait]
-impl Way for Cut {
-    async fn there(&self, _method: &'static str) -> Result<(), StoreError> {
-        match self.0.load(Ordering::Relaxed) {
-            true => Err(StoreError::unavailable("the store is down")),
-            false => Ok(()),
-        }
     }
 }
 

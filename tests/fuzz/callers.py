@@ -25,6 +25,12 @@ class Router:
         assert answer.ok, (path, answer.status_code, answer.text)
         return answer
 
+    def session(self, name):
+        """The header of somebody who has signed in on the native face."""
+        body = {"username": name, "password": f"{name}-password"}
+        token = self.post("/login", body).json()["token"]
+        return {"Authorization": f"Bearer {token}"}
+
     def prepare(self, case, random):
         """Has every other case name what there is. Returns the headers of who calls."""
         if random.random() < 0.5:
@@ -52,10 +58,7 @@ class Awx(Router):
 
     def __init__(self, server):
         super().__init__(server)
-        for name in ("admin", "bob"):
-            body = {"username": name, "password": f"{name}-password"}
-            token = self.post("/login", body).json()["token"]
-            self.callers.append({"Authorization": f"Bearer {token}"})
+        self.callers += [self.session("admin"), self.session("bob")]
 
     def made(self):
         return str(self.post("/api/v2/tokens/", {}, self.callers[0]).json()["id"])
@@ -127,10 +130,7 @@ class Native(Router):
 
     def __init__(self, server):
         super().__init__(server)
-        for name in ("admin", "bob"):
-            body = {"username": name, "password": f"{name}-password"}
-            token = self.post("/login", body).json()["token"]
-            self.callers.append({"Authorization": f"Bearer {token}"})
+        self.callers += [self.session("admin"), self.session("bob")]
 
     def prepare(self, case, random):
         headers = super().prepare(case, random)
@@ -160,10 +160,7 @@ class Zitadel(Router):
 
     def __init__(self, server):
         super().__init__(server)
-        for name in ("admin", "deploy"):
-            body = {"username": name, "password": f"{name}-password"}
-            token = self.post("/login", body).json()["token"]
-            self.callers.append({"Authorization": f"Bearer {token}"})
+        self.callers += [self.session("admin"), self.session("deploy")]
 
     def made(self):
         path = f"/management/v1/users/{DEPLOY}/pats"

@@ -1,6 +1,9 @@
 //! A small host for tests of HTTP: a service over a store that can go away, accounts that can go
 //! away, and calls without a network.
 
+#[path = "../common/cut.rs"]
+mod cut;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +14,6 @@ use chrono::DateTime;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use keyfob::ports::directory::{Account, AccountKey, Directory, DirectoryError};
-use keyfob::ports::store::StoreError;
 use keyfob::testing::{ManualClock, SeededRandomness};
 use keyfob::{
     Actor, Builder, By, Format, Grant, IssueRequest, Keyring, Kind, OwnerId, ReadWrite, Rules,
@@ -19,7 +21,8 @@ use keyfob::{
 };
 use tower::ServiceExt as _;
 
-use crate::common::{Detour, Way};
+use self::cut::Cut;
+use crate::common::Detour;
 
 /// What a host has. `alice` and `bob` may do everything, `reader` may read, `admin` is an
 /// administrator.
@@ -150,19 +153,5 @@ impl Directory for Accounts {
     async fn is_administrator(&self, account: &Account) -> Result<bool, DirectoryError> {
         self.up()?;
         Ok(account.id.as_str() == "admin")
-    }
-}
-
-/// The way to a store that can go away.
-#[derive(Debug)]
-pub(crate) struct Cut(Arc<AtomicBool>);
-
-#[async_trait]
-impl Way for Cut {
-    async fn there(&self, _method: &'static str) -> Result<(), StoreError> {
-        match self.0.load(Ordering::Relaxed) {
-            true => Err(StoreError::unavailable("the store is down")),
-            false => Ok(()),
-        }
     }
 }
