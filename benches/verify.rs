@@ -16,18 +16,20 @@
     reason = "a bench prints, reads the clock, and stops when something is wrong"
 )]
 
+#[expect(dead_code, reason = "other targets use more of it")]
+mod rounds;
+
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use keyfob::os::{SystemClock, TokioTimer};
-use keyfob::ports::clock::Clock;
 use keyfob::store::memory::MemoryStore;
-use keyfob::{
-    Access, Actor, Builder, By, Format, Grant, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy,
-    OwnerId, Policy, ReadWrite, Rules, Tokens,
-};
+use keyfob::{Access, Actor, Builder, By, Grant, IssueRequest, OwnerId, ReadWrite, Tokens};
+
+use rounds::fleet::{Fleet, rules};
+use rounds::floor::Floor;
+use rounds::{median, ready};
 
 fn main() {
     let smoke = std::env::args().any(|argument| argument == "--smoke");
@@ -61,57 +63,22 @@ fn main() {
 }
 
 struct Bench {
-    tokens: Tokens<ReadWrite>,
+    fleet: Fleet,
     store: MemoryStore,
-    rules: Rules,
-    /// One after the other, as requests bring them: the text itself is always at hand.
-    texts: String,
-    length: usize,
     floor: Floor,
     keyed: bool,
 }
 
 impl Bench {
     fn new(size: usize, keyed: bool) -> Self {
-        let keyring = if keyed {
-            Keyring::new(Key::new(KeyId::new("k1").unwrap(), &[7; 32]).unwrap())
-        } else {
-            Keyring::unkeyed()
-        };
-        let mut kind = KindPolicy::personal();
-        kind.quota = None;
-        let rules = Rules::new(Format::new("bench").unwrap(), keyring)
-            .with_policy(Policy::default().with_kind(Kind::personal(), kind));
         let store = MemoryStore::default();
-        let builder = Builder::system(store.clone(), rules.clone());
-        let tokens: Tokens<ReadWrite> = builder.expected_tokens(size).build();
-        keep_up(&tokens);
-        let host = Actor::host();
-        let mut texts: Vec<String> = (0..size)
-            .map(|number| {
-                let owner = OwnerId::new(format!("owner-{}", number / 10)).unwrap();
-                let request = IssueRequest::new(owner, Grant::Full);
-                let (secret, _) = ready(tokens.issue(request, By::Host(&host))).unwrap();
-                secret.expose_secret().to_owned()
-            })
-            .collect();
-        let floor = Floor::new(&rules, &texts);
-        // That so many were issued at once is too much news for the store to list: the index is
-        // emptied once more.
-        std::thread::sleep(Duration::from_millis(600));
-        // Every token is used once, so that all are indexed; then they are presented in an order
-        // that has nothing to do with where they are.
-        for text in &texts {
-            let _ = ready(tokens.authenticate(text, &Access::any())).unwrap();
-        }
-        shuffle(&mut texts);
-        let length = texts[0].len();
-        Self { tokens, store, rules, texts: texts.concat(), length, floor, keyed }
+        let fleet = Fleet::new(Builder::system(store.clone(), rules(keyed)), size);
+        let floor = Floor::new(rules(keyed), &fleet);
+        Self { fleet, store, floor, keyed }
     }
 
     fn beside_revocations(&self, rounds: usize, calls: usize) {
-        let other: Tokens<ReadWrite> =
-            Builder::system(self.store.clone(), self.rules.clone()).build();
+        let other: Tokens<ReadWrite> = Builder::system(self.store.clone(), rules(false)).build();
         let (host, is_revoking, is_over) =
             (Actor::host(), AtomicBool::new(false), AtomicBool::new(false));
         let revoked = AtomicU64::new(0);
@@ -131,7 +98,7 @@ impl Bench {
             let (mut quiet, mut again, mut beside) = (Vec::new(), Vec::new(), Vec::new());
             let mut is_heard_of = true;
             for round in 0..=rounds {
-                let polls = self.tokens.freshness().polls;
+                let polls = self.fleet.tokens.freshness().polls;
                 let time = || self.time(1, calls, round, |text| self.verify(text));
                 let before = time();
                 is_revoking.store(true, Ordering::Relaxed);
@@ -140,10 +107,10 @@ impl Bench {
                 let after = time();
                 // A short round may end before anything was heard of.
                 let patience = Instant::now() + Duration::from_secs(5);
-                while self.tokens.freshness().polls == polls && Instant::now() < patience {
+                while self.fleet.tokens.freshness().polls == polls && Instant::now() < patience {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                is_heard_of &= self.tokens.freshness().polls > polls;
+                is_heard_of &= self.fleet.tokens.freshness().polls > polls;
                 if round > 0 {
                     quiet.push(before);
                     beside.push(during);
@@ -153,11 +120,11 @@ impl Bench {
             is_over.store(true, Ordering::Relaxed);
             assert!(is_heard_of, "nothing was heard of");
             let (quiet, again, beside) = (median(quiet), median(again), median(beside));
-            let report = self.tokens.freshness();
+            let report = self.fleet.tokens.freshness();
             println!(
                 "\n{} tokens, beside another service's revocations ({} of them, heard of in {} polls): \
                  quiet {quiet:.1} ns, beside {beside:.1} ns, quiet A/A {:.2}, ratio {:.2}",
-                self.size(),
+                self.fleet.size(),
                 revoked.load(Ordering::Relaxed),
                 report.polls,
                 again / quiet,
@@ -184,32 +151,23 @@ impl Bench {
         let (floor, again, ours) = (median(floors), median(again), median(ours));
         let allocated = allocation_counter::measure(|| {
             for number in 0..10_000 {
-                assert!(self.verify(self.text(number)));
+                assert!(self.verify(self.fleet.text(number)));
             }
         });
         println!(
             "{:>9} {threads:>7} {:>6} {floor:>10.1} {ours:>10.1} {:>9.2} {:>7.2} {:>6.2} {:>12}",
-            self.size(),
+            self.fleet.size(),
             if self.keyed { "yes" } else { "no" },
             again / floor,
             ours / floor.min(again),
             allocated.count_total as f64 / 10_000.0,
-            self.tokens.index_size().1,
+            self.fleet.tokens.index_size().1,
         );
-    }
-
-    fn size(&self) -> usize {
-        self.texts.len() / self.length
-    }
-
-    fn text(&self, number: usize) -> &str {
-        let start = number % self.size() * self.length;
-        &self.texts[start..start + self.length]
     }
 
     fn verify(&self, text: &str) -> bool {
         let access = Access::needing(&ReadWrite::Read);
-        matches!(self.tokens.authenticate_now(text, &access), Some(Ok(_)))
+        matches!(self.fleet.tokens.authenticate_now(text, &access), Some(Ok(_)))
     }
 
     /// Nanoseconds a call, each thread making `calls` of them at the same time.
@@ -226,14 +184,14 @@ impl Bench {
                 .map(|thread| {
                     let (barrier, verify) = (&barrier, &verify);
                     // Each round and thread goes on elsewhere in the list.
-                    let mut number = (round * 31 + thread * 17) * 4_999 % self.size();
+                    let mut number = (round * 31 + thread * 17) * 4_999 % self.fleet.size();
                     scope.spawn(move || {
                         barrier.wait();
                         let begun = Instant::now();
                         for _ in 0..calls {
-                            let text = black_box(self.text(number));
+                            let text = black_box(self.fleet.text(number));
                             assert!(verify(text), "a live token was refused");
-                            number = if number + 1 == self.size() { 0 } else { number + 1 };
+                            number = if number + 1 == self.fleet.size() { 0 } else { number + 1 };
                         }
                         begun.elapsed()
                     })
@@ -242,91 +200,5 @@ impl Bench {
             workers.into_iter().map(|worker| worker.join().unwrap()).max().unwrap()
         });
         slowest.as_nanos() as f64 / calls as f64
-    }
-}
-
-/// Keeps a service fresh, on a thread of its own, to the end of the program.
-fn keep_up(tokens: &Tokens<ReadWrite>) {
-    let upkeep = tokens.clone().upkeep(Arc::new(TokioTimer::new()));
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        runtime.unwrap().block_on(upkeep);
-    });
-}
-
-/// Digests in a flat table of lines of 64 bytes, half empty, without any synchronisation.
-struct Floor {
-    rules: Rules,
-    clock: SystemClock,
-    slots: Vec<FloorSlot>,
-}
-
-#[repr(align(64))]
-#[derive(Clone, Copy, Default)]
-struct FloorSlot {
-    digest: [u64; 4],
-    deadline: i64,
-}
-
-impl Floor {
-    fn new(rules: &Rules, texts: &[String]) -> Self {
-        let slots = vec![FloorSlot::default(); (texts.len() * 2).next_power_of_two()];
-        let mut floor = Self { rules: rules.clone(), clock: SystemClock::new(), slots };
-        for text in texts {
-            let presented = floor.rules.format.parse(text.as_bytes()).unwrap();
-            let digest = floor.rules.keyring.current_digest(&presented).to_words();
-            let mut index = floor.home(digest);
-            while floor.slots[index].deadline != 0 {
-                index = (index + 1) % floor.slots.len();
-            }
-            floor.slots[index] = FloorSlot { digest, deadline: i64::MAX };
-        }
-        floor
-    }
-
-    fn home(&self, digest: [u64; 4]) -> usize {
-        digest[0] as usize & (self.slots.len() - 1)
-    }
-
-    fn verify(&self, text: &str) -> bool {
-        let Ok(presented) = self.rules.format.parse(text.as_bytes()) else {
-            return false;
-        };
-        let digest = self.rules.keyring.current_digest(&presented).to_words();
-        let now = self.clock.coarse_micros();
-        let mut index = self.home(digest);
-        loop {
-            let slot = &self.slots[index];
-            if slot.digest == digest {
-                return now < slot.deadline;
-            }
-            if slot.deadline == 0 {
-                return false;
-            }
-            index = (index + 1) & (self.slots.len() - 1);
-        }
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// The same order in every run: a multiplicative generator is random enough to defeat a cache.
-fn shuffle(texts: &mut [String]) {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    for index in (1..texts.len()).rev() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        texts.swap(index, (state >> 33) as usize % (index + 1));
-    }
-}
-
-/// The memory store never waits, so one poll is enough.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
-        std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => unreachable!("the memory store never waits"),
     }
 }
