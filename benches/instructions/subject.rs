@@ -3,7 +3,6 @@
 use std::hint::black_box;
 
 use chrono::DateTime;
-use futures_util::FutureExt as _;
 use keyfob::ports::clock::Clock;
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::{SeededRandomness, block_on};
@@ -107,11 +106,14 @@ impl Scene {
         }
     }
 
+    /// The calls of one task, which awaits each of them.
     fn authenticate(&self, calls: u32) {
         let access = Access::needing(&ReadWrite::Read);
-        self.each(calls, |text| {
-            let verdict = self.tokens.authenticate(text, black_box(&access)).now_or_never();
-            assert!(black_box(verdict).unwrap().is_ok());
+        block_on(async {
+            for text in self.texts.iter().cycle().take(calls.try_into().unwrap()) {
+                let verdict = self.tokens.authenticate(black_box(text), black_box(&access)).await;
+                assert!(black_box(verdict).is_ok());
+            }
         });
     }
 

@@ -22,6 +22,7 @@ impl Constraints {
 
     /// Whether a use from this address is within them. An unknown address is not, where any are
     /// listed; an IPv4 address written as IPv6 is the IPv4 address.
+    #[inline]
     #[must_use]
     pub fn admit(&self, address: Option<IpAddr>) -> bool {
         self.addresses.is_empty()

@@ -40,6 +40,7 @@ impl Digest {
     }
 
     /// The same as four words in the machine's order, for an index.
+    #[inline]
     #[must_use]
     pub fn to_words(self) -> [u64; 4] {
         let (words, _) = self.0.as_chunks::<8>();
@@ -56,6 +57,7 @@ impl Digest {
 }
 
 /// [`Digest::matches`] on words.
+#[inline]
 #[must_use]
 pub fn words_match(left: [u64; 4], right: [u64; 4]) -> bool {
     let difference = left.iter().zip(right).fold(0, |all, (left, right)| all | (left ^ right));

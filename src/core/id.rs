@@ -8,7 +8,7 @@ use std::str::FromStr;
 use rand::TryCryptoRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::alphabet;
+use super::alphabet::{self, STRANGE};
 
 /// A token's public name: 128 random bits, written as 26 characters.
 ///
@@ -48,21 +48,24 @@ impl TokenId {
     }
 
     /// Reads the 26 characters, and nothing else: no case folding, no spare bits.
+    #[inline]
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text: &[u8; Self::TEXT_LENGTH] = text.try_into().ok()?;
-        let mut bits = 0_u128;
-        let (head, tail) = text.split_at(Self::TEXT_LENGTH.saturating_sub(1));
-        for character in head {
-            bits = (bits << 5) | u128::from(symbol_value(*character)?);
-        }
-        // 25 characters hold 125 bits; the last one holds three more and two spare ones.
-        let last = symbol_value(*tail.first()?)?;
-        if last & 0b11 != 0 {
+        // Four symbols at once, six times, then two that hold 8 bits and two spare ones; a symbol
+        // of value 0 stands before those. Bytes that are no symbol are looked for at the end.
+        let (fours, last) = text.as_chunks::<4>();
+        let [a, b, c, d, e, f]: &[[u8; 4]; 6] = fours.try_into().ok()?;
+        let [symbol, spare]: &[u8; 2] = last.try_into().ok()?;
+        let (a, b, c) = (twenty_bits(a), twenty_bits(b), twenty_bits(c));
+        let (d, e, f) = (twenty_bits(d), twenty_bits(e), twenty_bits(f));
+        let last = twenty_bits(&[b'y', b'y', *symbol, *spare]);
+        if (a | b | c | d | e | f | last) & u64::from(STRANGE) != 0 || last & 0b11 != 0 {
             return None;
         }
-        bits = (bits << 3) | u128::from(last >> 2);
-        Some(Self(bits.to_be_bytes()))
+        let high = a << 44 | b << 24 | c << 4 | d >> 16;
+        let low = d << 48 | e << 28 | f << 8 | last >> 2;
+        Some(Self((u128::from(high) << 64 | u128::from(low)).to_be_bytes()))
     }
 
     /// The 26 characters, without allocation.
@@ -137,14 +140,21 @@ fn symbol(five_bits: u128) -> u8 {
     ALPHABET.get(index).copied().unwrap_or(b'y')
 }
 
-fn symbol_value(character: u8) -> Option<u8> {
-    SYMBOL_VALUES.get(usize::from(character)).copied().filter(|value| *value < 32)
+/// What four symbols stand for, and [`STRANGE`] if one of them is none.
+#[inline]
+fn twenty_bits(symbols: &[u8; 4]) -> u64 {
+    let mut bits = 0;
+    for (values, symbol) in SHIFTED_VALUES.iter().zip(symbols) {
+        bits |= values.get(usize::from(*symbol)).copied().unwrap_or(STRANGE);
+    }
+    u64::from(bits)
 }
 
 /// z-base-32's symbols in the order of their values.
 const ALPHABET: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
 
-const SYMBOL_VALUES: [u8; 128] = alphabet::values(ALPHABET);
+/// What each byte stands for as the first, second, third and fourth of four symbols.
+static SHIFTED_VALUES: [[u32; 256]; 4] = alphabet::fours(ALPHABET);
 
 const ID_RULE: &str =
     "26 characters of ybndrfg8ejkmcpqxot1uwisza345h769, the last one with two zero bits";

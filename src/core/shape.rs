@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::alphabet;
+
 /// How a text without an id looks: so many characters of one alphabet.
 ///
 /// Such a text is found by its digest alone. It has no checksum, so whatever has its shape is looked
@@ -12,26 +14,43 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     name: &'static str,
-    alphabet: &'static [u8],
+    alphabet: &'static Alphabet,
     length: usize,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Alphabet {
+    symbols: &'static [u8],
+    values: [u8; 256],
+}
+
+impl Alphabet {
+    const fn new<const N: usize>(symbols: &'static [u8; N]) -> Self {
+        Self { symbols, values: alphabet::values(symbols) }
+    }
 }
 
 impl Shape {
     /// 30 letters and digits, as AWX and Ansible Tower write them: 178 bits.
     pub const AWX: Self = Self {
         name: "awx",
-        alphabet: b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+        alphabet: &Alphabet::new(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
         length: 30,
     };
 
     /// 26 characters of Mattermost's own base 32: 130 bits.
-    pub const MATTERMOST: Self =
-        Self { name: "mattermost", alphabet: b"ybndrfg8ejkmcpqxot1uwisza345h769", length: 26 };
+    pub const MATTERMOST: Self = Self {
+        name: "mattermost",
+        alphabet: &Alphabet::new(b"ybndrfg8ejkmcpqxot1uwisza345h769"),
+        length: 26,
+    };
 
     /// 43 characters of base 64 as in an URL, as Rocket.Chat writes them: 258 bits.
     pub const ROCKET_CHAT: Self = Self {
         name: "rocketchat",
-        alphabet: b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_",
+        alphabet: &Alphabet::new(
+            b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_",
+        ),
         length: 43,
     };
 
@@ -51,11 +70,14 @@ impl Shape {
     /// Whether a text has this shape.
     #[must_use]
     pub fn fits(&self, text: &[u8]) -> bool {
-        text.len() == self.length && text.iter().all(|byte| self.alphabet.contains(byte))
+        let value = |byte: &u8| self.alphabet.values.get(usize::from(*byte)).copied();
+        // No value of a symbol has the upper bits that all others have.
+        text.len() == self.length
+            && text.iter().fold(0, |all, byte| all | value(byte).unwrap_or(u8::MAX)) < 64
     }
 
     pub(super) const fn alphabet(&self) -> &'static [u8] {
-        self.alphabet
+        self.alphabet.symbols
     }
 
     pub(super) const fn length(&self) -> usize {
@@ -100,7 +122,7 @@ mod tests {
     fn no_hint_leaves_fewer_than_128_bits() {
         for shape in [Shape::AWX, Shape::MATTERMOST, Shape::ROCKET_CHAT, Shape::ZITADEL] {
             let hidden = shape.length - shape.hint_length();
-            let symbols = u32::try_from(shape.alphabet.len()).unwrap();
+            let symbols = u32::try_from(shape.alphabet().len()).unwrap();
             assert!(hidden * usize::try_from(symbols.ilog2()).unwrap() >= 128, "{shape:?}");
         }
     }

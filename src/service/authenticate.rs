@@ -12,7 +12,7 @@ use crate::core::token::{Expiry, TokenRecord};
 use crate::core::verify::{Accepted, Access, Facts, admit, decide, micros, verify};
 use crate::ports::store::{Applied, Found, StoreError};
 use crate::service::error::AuthenticateError;
-use crate::service::index::Hit;
+use crate::service::index::{Hit, Key};
 use crate::service::verified::Verified;
 use crate::service::{Inner, Tokens};
 
@@ -27,27 +27,10 @@ impl<S: Scope> Tokens<S> {
         text: &str,
         access: &Access<'_, S>,
     ) -> Result<Verified, AuthenticateError> {
-        let inner = &*self.inner;
-        let mut looked = inner.look_up(text, access);
-        if let Looked::Lapsed(_) = looked {
-            // The index may be as good as ever: what changed is asked once for all who come. While
-            // somebody does, the others ask for their own token.
-            inner.freshen().await?;
-            looked = inner.look_up(text, access);
-        }
-        match looked {
+        match self.inner.look_up(text, access) {
             Looked::Decided(decision) => decision,
-            Looked::AskStore(presented) => inner.ask_store(&presented, access).await,
-            Looked::Lapsed(presented) => {
-                let asked = inner.ask_store(&presented, access).await;
-                if let Err(AuthenticateError::Unavailable(_)) = &asked
-                    && let Looked::Decided(decision) = inner.look_up(text, access)
-                {
-                    // Whoever asked what changed has been answered since.
-                    return decision;
-                }
-                asked
-            }
+            // In a box, so that who finds it in the index moves no room for this about.
+            looked => Box::pin(self.inner.conclude(looked, text, access)).await,
         }
     }
 
@@ -90,6 +73,7 @@ enum Looked<'t> {
 }
 
 impl<S: Scope> Inner<S> {
+    #[inline]
     fn parse<'t>(&'t self, text: &'t str) -> Result<PresentedToken<'t>, AuthenticateError> {
         self.rules.format.parse(text.as_bytes()).map_err(|error| match error {
             ParseError::Malformed => Refusal::Malformed.into(),
@@ -99,32 +83,41 @@ impl<S: Scope> Inner<S> {
 
     #[inline]
     fn look_up<'t>(&'t self, text: &'t str, access: &Access<'_, S>) -> Looked<'t> {
-        let presented = match self.parse(text) {
-            Ok(presented) => presented,
-            Err(error) => return Looked::Decided(Err(error)),
-        };
-        if let Some(id) = presented.id() {
-            // Kept from the optimiser's reach, so that the loads are begun before the hash.
-            std::hint::black_box(self.index.touch(id));
+        match self.parse(text) {
+            Ok(presented) => self.judge(presented, access),
+            Err(error) => Looked::Decided(Err(error)),
         }
-        let digest = self.rules.keyring.current_digest(&presented);
-        // Before the index is looked into.
-        let lease = self.index.lease();
-        let at = self.clock.reading();
+    }
+
+    /// Judges by the index.
+    #[inline]
+    fn judge<'t>(&self, presented: PresentedToken<'t>, access: &Access<'_, S>) -> Looked<'t> {
+        let key = presented.id().map(Key::of);
+        let begin = || {
+            // Before the index is looked into. The verification has begun by then: a thread that
+            // is held up from here on may still accept what was accepted at that moment.
+            let begun = (self.index.lease(), self.clock.reading());
+            if let Some(key) = key {
+                // Kept from the optimiser's reach, so that the loads are begun before the hash.
+                std::hint::black_box(self.index.touch(key));
+            }
+            begun
+        };
+        let ((lease, at), digest) = self.rules.keyring.current_digest_after(&presented, begin);
         if !lease.holds(at) {
             return Looked::Lapsed(presented);
         }
         let now = lease.time_micros(at).saturating_add(self.tick_micros);
-        let found = match presented.id() {
-            Some(id) => self.index.find(id, digest, second(now)).map(|hit| (id, hit)),
-            None => self.index.find_text(digest, second(now)),
+        let words = indexed(&presented, digest);
+        let found = match presented.id().zip(key) {
+            Some((id, key)) => self.index.find(key, words, second(now)).map(|hit| (id, hit)),
+            None => self.index.find_text(words, second(now)),
         };
         let live = |hit: &Hit| decide(Facts::live_until(hit.deadline), now).is_ok();
-        let Some((id, hit)) = found.filter(|(_, hit)| live(hit)) else {
-            return Looked::AskStore(presented);
-        };
-        let fits = |kind| presented.kind().is_none_or(|presented| presented == kind);
-        let Some(class) = self.index.class(hit.class).filter(|class| fits(&class.key.kind)) else {
+        let live = found.filter(|(_, hit)| live(hit));
+        let Some((id, hit, class)) =
+            live.and_then(|(id, hit)| Some((id, hit, self.index.class(hit.class)?)))
+        else {
             return Looked::AskStore(presented);
         };
         if let Err(refusal) = admit(class.grant.as_ref(), &class.key.constraints, access) {
@@ -134,6 +127,35 @@ impl<S: Scope> Inner<S> {
             self.recorder.record(id, now, access.address);
         }
         Looked::Decided(Ok(self.evidence(id, &hit)))
+    }
+
+    /// What the index could not decide.
+    async fn conclude<'a>(
+        &'a self,
+        mut looked: Looked<'a>,
+        text: &'a str,
+        access: &Access<'_, S>,
+    ) -> Result<Verified, AuthenticateError> {
+        if let Looked::Lapsed(_) = looked {
+            // The index may be as good as ever: what changed is asked once for all who come. While
+            // somebody does, the others ask for their own token.
+            self.freshen().await?;
+            looked = self.look_up(text, access);
+        }
+        match looked {
+            Looked::Decided(decision) => decision,
+            Looked::AskStore(presented) => self.ask_store(&presented, access).await,
+            Looked::Lapsed(presented) => {
+                let asked = self.ask_store(&presented, access).await;
+                if let Err(AuthenticateError::Unavailable(_)) = &asked
+                    && let Looked::Decided(decision) = self.look_up(text, access)
+                {
+                    // Whoever asked what changed has been answered since.
+                    return decision;
+                }
+                asked
+            }
+        }
     }
 
     async fn ask_store(
@@ -219,7 +241,8 @@ impl<S: Scope> Inner<S> {
         access: &Access<'_, S>,
     ) -> Result<Verified, AuthenticateError> {
         let digest = self.index_digest(presented, accepted, &found.record);
-        let handles = self.index.handles(&found.record, digest);
+        let words = indexed(presented, digest);
+        let handles = self.index.handles(&found.record);
         let (owner, class) = handles.ok_or_else(|| StoreError::unavailable("no handle is left"))?;
         let deadline = match accepted.deadline {
             Expiry::At(at) => micros(at),
@@ -230,7 +253,7 @@ impl<S: Scope> Inner<S> {
         let now = micros(self.known_now());
         let id = found.record.id;
         self.recorder.record(id, now, access.address);
-        let secret = (id, digest, presented.id().is_some());
+        let secret = (id, words, presented.id().is_some());
         self.index.fill((ticket, found.epoch), secret, &hit, second(now));
         Ok(self.evidence(id, &hit))
     }
@@ -287,6 +310,15 @@ impl<S: Scope> Inner<S> {
             mark: self.mark,
         }
     }
+}
+
+/// What the index tells texts by: the digest, which is made of the id and the secret, and the prefix.
+/// A text of another prefix claims to be a token of another kind, and is for the store to judge.
+#[inline]
+fn indexed(presented: &PresentedToken<'_>, digest: Digest) -> [u64; 4] {
+    let [first, rest @ ..] = digest.to_words();
+    let [second, third, fourth] = rest;
+    [first ^ presented.prefix_number(), second, third, fourth]
 }
 
 /// A key that is missing here is trouble of this host, and says nothing about the token.

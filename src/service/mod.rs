@@ -161,8 +161,8 @@ impl Builder {
         self
     }
 
-    /// How many tokens are in use, about: the index begins with room for as many, 128 bytes
-    /// each, and grows when there are more.
+    /// How many tokens are in use, about: the index begins with room for as many, less than
+    /// 128 bytes each, and grows when there are more.
     #[must_use]
     pub const fn expected_tokens(mut self, expected: usize) -> Self {
         self.expected = expected;

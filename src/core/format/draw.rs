@@ -41,7 +41,8 @@ impl Format {
         text.push('_');
         text.push_str(&secret);
         push_checksum(&mut text);
-        let digest = keyring.digest_secret(id, secret.as_bytes());
+        let secret = secret.as_bytes().try_into().map_err(|_| IssueError::Randomness)?;
+        let digest = keyring.digest_secret(id, secret);
         let prefix = entry.prefix.trim_end_matches('_').into();
         let hint = last(&text, CHECKSUM_LENGTH);
         Ok(Drawn { text: TokenSecret::new(text), prefix, hint, digest })

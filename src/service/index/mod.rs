@@ -6,19 +6,20 @@
 
 mod class;
 mod intern;
+mod places;
 mod slot;
 mod table;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use self::class::{Class, ClassKey};
 use self::intern::Interner;
-use self::slot::{Entry, Key};
-use self::table::{Place, Table};
-use crate::core::digest::Digest;
+use self::places::Places;
+use self::slot::Entry;
+pub(super) use self::slot::Key;
+use self::table::Table;
 use crate::core::epoch::{Epoch, Invalidations, Touched};
 use crate::core::freshness::{Effect, Freshness, Lease, Poll, Reading, Ticket};
 use crate::core::id::{OwnerId, TokenId};
@@ -46,7 +47,7 @@ pub(super) struct Hit {
 
 struct Writer {
     /// Where each owner's slots are, by the owner's handle.
-    places: HashMap<u32, Vec<Place>>,
+    places: Places,
     /// What was touched lately, and until when the table may be used.
     freshness: Freshness,
 }
@@ -57,7 +58,7 @@ impl<S: Scope> Index<S> {
             table: Table::new(expected, most),
             owners: Interner::new(),
             classes: Interner::new(),
-            writer: Mutex::new(Writer { places: HashMap::new(), freshness }),
+            writer: Mutex::new(Writer { places: Places::default(), freshness }),
             published: Published::default(),
         }
     }
@@ -76,13 +77,13 @@ impl<S: Scope> Index<S> {
 
     /// Starts the trip to memory for a token, to be finished by [`Index::find`].
     #[inline]
-    pub(super) fn touch(&self, id: TokenId) -> u64 {
-        self.table.touch(Key::of(id))
+    pub(super) fn touch(&self, key: Key) -> u64 {
+        self.table.touch(key)
     }
 
     #[inline]
-    pub(super) fn find(&self, id: TokenId, digest: Digest, now_second: u32) -> Option<Hit> {
-        let (slot, entry) = self.table.find(Key::of(id), digest.to_words())?;
+    pub(super) fn find(&self, key: Key, words: [u64; 4], now_second: u32) -> Option<Hit> {
+        let (slot, entry) = self.table.find(key, words)?;
         let due = now_second.saturating_sub(entry.used_second) >= USE_INTERVAL_SECONDS;
         Some(Hit {
             deadline: entry.deadline,
@@ -94,12 +95,11 @@ impl<S: Scope> Index<S> {
     }
 
     /// The same for a text without an id, and whose it is.
-    pub(super) fn find_text(&self, digest: Digest, now_second: u32) -> Option<(TokenId, Hit)> {
-        let words = digest.to_words();
+    pub(super) fn find_text(&self, words: [u64; 4], now_second: u32) -> Option<(TokenId, Hit)> {
         let (_, alias) = self.table.find(Key::of_alias(words), words)?;
         let id = alias.aliased();
         // It may lead nowhere: an alias outlives a token that had to make room.
-        self.find(id, digest, now_second).map(|hit| (id, hit))
+        self.find(Key::of(id), words, now_second).map(|hit| (id, hit))
     }
 
     #[inline]
@@ -118,15 +118,15 @@ impl<S: Scope> Index<S> {
 
     /// The handles of a token's owner and class, made if they are new. Those of a token that is in
     /// the table are there with it.
-    pub(super) fn handles(&self, record: &TokenRecord, digest: Digest) -> Option<(u32, u32)> {
-        if let Some((_, entry)) = self.table.find(Key::of(record.id), digest.to_words())
-            && self.owner(entry.owner) == Some(&record.owner)
-            && self.class(entry.class).is_some_and(|class| class.key.is_of(record))
-        {
-            return Some((entry.owner, entry.class));
-        }
-        let class = self.classes.intern(&ClassKey::of(record), Class::new)?;
-        Some((self.owners.intern(&record.owner, OwnerId::clone)?, class))
+    pub(super) fn handles(&self, record: &TokenRecord) -> Option<(u32, u32)> {
+        let known = self.table.handles_of(Key::of(record.id)).find(|(owner, class)| {
+            self.owner(*owner) == Some(&record.owner)
+                && self.class(*class).is_some_and(|class| class.key.is_of(record))
+        });
+        known.or_else(|| {
+            let class = self.classes.intern(&ClassKey::of(record), Class::new)?;
+            Some((self.owners.intern(&record.owner, OwnerId::clone)?, class))
+        })
     }
 
     /// To be taken before the store is asked for what [`Index::fill`] is to hold.
@@ -139,7 +139,7 @@ impl<S: Scope> Index<S> {
     pub(super) fn fill(
         &self,
         (ticket, read): (Ticket, Epoch),
-        (id, digest, has_id): (TokenId, Digest, bool),
+        (id, words, has_id): (TokenId, [u64; 4], bool),
         hit: &Hit,
         used_second: u32,
     ) {
@@ -150,7 +150,6 @@ impl<S: Scope> Index<S> {
         if !writer.freshness.may_keep(ticket, read, id, owner) {
             return;
         }
-        let words = digest.to_words();
         let entry = Entry {
             digest: words,
             deadline: hit.deadline,
@@ -171,9 +170,9 @@ impl<S: Scope> Index<S> {
             slot.write(key, entry);
         } else if let Some((place, evicted)) = self.table.put(key, entry) {
             if let Some(owner) = evicted {
-                writer.forget_place(owner, place);
+                writer.places.remove(owner, place);
             }
-            writer.places.entry(entry.owner).or_default().push(place);
+            writer.places.add(entry.owner, place);
         }
     }
 
@@ -247,9 +246,7 @@ impl<S: Scope> Index<S> {
             }
             Touched::Owner(owner) => {
                 let handle = self.owners.known(owner);
-                for place in
-                    handle.and_then(|handle| writer.places.remove(&handle)).unwrap_or_default()
-                {
+                for place in handle.map_or_else(Vec::new, |handle| writer.places.take(handle)) {
                     self.table.clear(place);
                 }
             }
@@ -259,7 +256,7 @@ impl<S: Scope> Index<S> {
                     places.iter().flat_map(|place| self.table.aliases_of(*place)).collect();
                 for place in places.into_iter().chain(aliases) {
                     if let Some(owner) = self.table.clear(place) {
-                        writer.forget_place(owner, place);
+                        writer.places.remove(owner, place);
                     }
                 }
             }
@@ -274,19 +271,6 @@ impl<S: Scope> Index<S> {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Writer {
-    fn forget_place(&mut self, owner: u32, place: Place) {
-        if let Some(places) = self.places.get_mut(&owner) {
-            if let Some(position) = places.iter().position(|known| *known == place) {
-                places.swap_remove(position);
-            }
-            if places.is_empty() {
-                self.places.remove(&owner);
-            }
-        }
     }
 }
 

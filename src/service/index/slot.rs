@@ -28,7 +28,7 @@ pub(super) struct Slot {
 
 /// Where a token is looked for: a home that spreads over any table, and a tag to tell it by.
 #[derive(Clone, Copy)]
-pub(super) struct Key {
+pub(in crate::service) struct Key {
     pub(super) home: u64,
     tag: u64,
 }
@@ -37,7 +37,7 @@ impl Key {
     /// An id is random, but an imported one may have fixed bits; the multiplication moves all
     /// bits of a half into its upper ones.
     #[inline]
-    pub(super) fn of(id: TokenId) -> Self {
+    pub(in crate::service) fn of(id: TokenId) -> Self {
         let bits = u128::from_be_bytes(*id.as_bytes());
         let high = u64::try_from(bits >> 64).unwrap_or_default();
         let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
@@ -137,6 +137,10 @@ impl Slot {
         self.meta.load(Ordering::Relaxed) & TAG == BLANK
     }
 
+    pub(super) fn is_vacated(&self) -> bool {
+        self.is_free() && !self.is_blank()
+    }
+
     pub(super) fn is_of(&self, key: Key) -> bool {
         self.meta.load(Ordering::Relaxed) & TAG == key.tag
     }
@@ -147,8 +151,9 @@ impl Slot {
         Key::of_alias(std::array::from_fn(load))
     }
 
-    pub(super) fn owner(&self) -> u32 {
-        halves(self.handles.load(Ordering::Relaxed)).0
+    /// The owner's and the class's.
+    pub(super) fn handles(&self) -> (u32, u32) {
+        halves(self.handles.load(Ordering::Relaxed))
     }
 
     /// Only under the writer lock.

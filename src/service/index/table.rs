@@ -1,5 +1,6 @@
 //! Slots in segments: reading takes no lock, growing copies nothing.
 
+use std::num::NonZeroU32;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,29 +16,38 @@ pub(super) struct Table {
 }
 
 struct Segment {
+    /// As many as there are homes, and a window more, so that no search wraps.
     slots: Box<[Slot]>,
-    /// How far to shift a home to get a place in this segment.
-    shift: u32,
+    homes: usize,
+    /// How many slots the segments before this one have.
+    before: usize,
     used: AtomicUsize,
 }
 
-/// A slot's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    segment: u32,
-    slot: u32,
+/// A slot's place: its number in the whole table, and one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place(NonZeroU32);
+
+impl Place {
+    pub(super) fn new(slot: u32) -> Option<Self> {
+        slot.checked_add(1).and_then(NonZeroU32::new).map(Self)
+    }
+
+    /// The slot's number.
+    pub(super) fn index(self) -> Option<usize> {
+        usize::try_from(self.0.get()).ok()?.checked_sub(1)
+    }
 }
 
 impl Table {
     /// A table that begins with room for `expected` tokens and never has more than about `most`.
     pub(super) fn new(expected: usize, most: usize) -> Self {
-        // Half empty: the first or second slot looked at is then nearly always the right one.
-        let first = expected.max(SMALLEST).saturating_mul(2).next_power_of_two();
+        let first = slots_for(expected.max(SMALLEST));
         let table = Self {
             segments: std::array::from_fn(|_| OnceLock::new()),
             count: AtomicUsize::new(0),
             first,
-            most: most.saturating_mul(2).max(first),
+            most: slots_for(most).max(first),
         };
         table.grow();
         table
@@ -50,9 +60,8 @@ impl Table {
     pub(super) fn touch(&self, key: Key) -> u64 {
         let mut seen = 0;
         for segment in self.segments() {
-            let home = segment.home(key);
-            seen |= segment.slot(home).map_or(0, Slot::touch);
-            seen |= segment.slot(home.wrapping_add(1)).map_or(0, Slot::touch);
+            let (_, window) = segment.window(key);
+            seen |= window.first().map_or(0, Slot::touch) | window.get(1).map_or(0, Slot::touch);
         }
         seen
     }
@@ -61,9 +70,7 @@ impl Table {
     pub(super) fn find(&self, key: Key, digest: [u64; 4]) -> Option<(&Slot, Entry)> {
         // The newest segment is as large as all others together: most tokens are in it.
         for segment in self.segments().rev() {
-            let home = segment.home(key);
-            for step in 0..WINDOW {
-                let slot = segment.slot(home.wrapping_add(step))?;
+            for slot in segment.window(key).1 {
                 match slot.look(key, digest) {
                     Seen::This(entry) => return Some((slot, entry)),
                     Seen::Other => {}
@@ -78,60 +85,68 @@ impl Table {
     /// the evicted one was (the same place) with its owner's handle.
     pub(super) fn put(&self, key: Key, entry: &Entry) -> Option<(Place, Option<u32>)> {
         let (used, slots) = self.load();
-        if used.saturating_mul(5) > slots.saturating_mul(3) {
+        if used.saturating_mul(4) > slots.saturating_mul(3) {
             self.grow();
         }
-        if let Some(place) = self.free_place(key) {
-            return self.write(place, key, entry).map(|()| (place, None));
+        // The newest first: it is the one with room.
+        let free = self.segments().rev().find_map(|segment| {
+            let (home, window) = segment.window(key);
+            Some((segment, home.wrapping_add(window.iter().position(Slot::is_free)?)))
+        });
+        if let Some((segment, index)) = free {
+            segment.slots.get(index)?.write(key, entry);
+            segment.used.fetch_add(1, Ordering::Relaxed);
+            return Some((segment.place(index)?, None));
         }
-        let newest = self.count.load(Ordering::Relaxed).saturating_sub(1);
-        let segment = self.segments.get(newest)?.get()?;
         // A window that is full while its segment is not, or no room to grow: somebody is asked
         // of the store the next time. That costs time and changes no verdict.
-        let place = Place {
-            segment: u32::try_from(newest).ok()?,
-            slot: u32::try_from(segment.wrapped(segment.home(key))).ok()?,
-        };
-        let evicted = self.slot(place)?.owner();
-        self.write(place, key, entry).map(|()| (place, Some(evicted)))
+        let segment = self.segments().next_back()?;
+        let (home, window) = segment.window(key);
+        let slot = window.first()?;
+        let (evicted, _) = slot.handles();
+        slot.write(key, entry);
+        Some((segment.place(home)?, Some(evicted)))
     }
 
     /// The places of all slots that hold this token, or one that shares its tag.
     pub(super) fn places_of(&self, key: Key) -> Vec<Place> {
-        let mut places = Vec::new();
-        for (number, segment) in (0_u32..).zip(self.segments()) {
-            let home = segment.home(key);
-            for index in (0..WINDOW).map(|step| segment.wrapped(home.wrapping_add(step))) {
-                if segment.slot(index).is_some_and(|slot| slot.is_of(key)) {
-                    let slot = u32::try_from(index).unwrap_or(u32::MAX);
-                    places.push(Place { segment: number, slot });
-                }
-            }
-        }
-        places
+        self.slots_of(key).filter_map(|(segment, index, _)| segment.place(index)).collect()
+    }
+
+    /// The handles of owner and class in the same slots.
+    pub(super) fn handles_of(&self, key: Key) -> impl Iterator<Item = (u32, u32)> {
+        self.slots_of(key).map(|(_, _, slot)| slot.handles())
+    }
+
+    fn slots_of(&self, key: Key) -> impl Iterator<Item = (&Segment, usize, &Slot)> {
+        self.segments().flat_map(move |segment| {
+            let (home, window) = segment.window(key);
+            let of_key = (home..).zip(window).filter(move |(_, slot)| slot.is_of(key));
+            of_key.map(move |(index, slot)| (segment, index, slot))
+        })
     }
 
     /// The places of the aliases that may lead to the secret in a slot.
     pub(super) fn aliases_of(&self, place: Place) -> Vec<Place> {
-        self.slot(place).map_or_else(Vec::new, |slot| self.places_of(slot.alias()))
+        let slot = self.find_place(place).and_then(|(segment, index)| segment.slots.get(index));
+        slot.map_or_else(Vec::new, |slot| self.places_of(slot.alias()))
     }
 
     /// Frees a slot; says whose it was.
     pub(super) fn clear(&self, place: Place) -> Option<u32> {
-        let segment = self.segments.get(usize::try_from(place.segment).ok()?)?.get()?;
-        let mut index = usize::try_from(place.slot).ok()?;
-        let slot = segment.slot(index).filter(|slot| !slot.is_free())?;
-        let blank = segment.slot(index.wrapping_add(1)).is_some_and(Slot::is_blank);
+        let (segment, mut index) = self.find_place(place)?;
+        let slot = segment.slots.get(index).filter(|slot| !slot.is_free())?;
+        // No search goes on from the last slot.
+        let blank = segment.slots.get(index.wrapping_add(1)).is_none_or(Slot::is_blank);
         slot.clear(blank);
         segment.used.fetch_sub(1, Ordering::Relaxed);
         // Vacated slots before a blank one keep searches going for nothing.
-        let mut before = segment.slot(index.wrapping_sub(1)).filter(|_| blank);
-        while let Some(vacated) = before.filter(|slot| slot.is_free() && !slot.is_blank()) {
+        let before = |index: usize| segment.slots.get(index.wrapping_sub(1)).filter(|_| blank);
+        while let Some(vacated) = before(index).filter(|slot| slot.is_vacated()) {
             vacated.clear(true);
             index = index.wrapping_sub(1);
-            before = segment.slot(index.wrapping_sub(1));
         }
-        Some(slot.owner())
+        Some(slot.handles().0)
     }
 
     pub(super) fn clear_all(&self) {
@@ -151,33 +166,10 @@ impl Table {
         })
     }
 
-    fn write(&self, place: Place, key: Key, entry: &Entry) -> Option<()> {
-        let slot = self.slot(place)?;
-        if slot.is_free() {
-            let segment = self.segments.get(usize::try_from(place.segment).ok()?)?.get()?;
-            segment.used.fetch_add(1, Ordering::Relaxed);
-        }
-        slot.write(key, entry);
-        Some(())
-    }
-
-    fn free_place(&self, key: Key) -> Option<Place> {
-        let numbered: Vec<_> = (0_u32..).zip(self.segments()).collect();
-        // The newest first: it is the one with room.
-        for (number, segment) in numbered.into_iter().rev() {
-            let home = segment.home(key);
-            for index in (0..WINDOW).map(|step| segment.wrapped(home.wrapping_add(step))) {
-                if segment.slot(index).is_some_and(Slot::is_free) {
-                    return Some(Place { segment: number, slot: u32::try_from(index).ok()? });
-                }
-            }
-        }
-        None
-    }
-
-    fn slot(&self, place: Place) -> Option<&Slot> {
-        let segment = self.segments.get(usize::try_from(place.segment).ok()?)?.get()?;
-        segment.slots.get(usize::try_from(place.slot).ok()?)
+    fn find_place(&self, place: Place) -> Option<(&Segment, usize)> {
+        let index = place.index()?;
+        let segment = self.segments().rev().find(|segment| segment.before <= index)?;
+        Some((segment, index.checked_sub(segment.before)?))
     }
 
     #[inline]
@@ -186,55 +178,61 @@ impl Table {
         self.segments.get(..count).unwrap_or_default().iter().filter_map(OnceLock::get)
     }
 
-    /// Adds a segment; says whether there was room for one.
-    fn grow(&self) -> bool {
+    /// Adds a segment, if there is room for one.
+    fn grow(&self) {
         let count = self.count.load(Ordering::Relaxed);
-        let total = self.segments().map(|segment| segment.slots.len()).sum::<usize>();
-        let length = total.max(self.first);
-        if total.saturating_add(length) > self.most {
-            return false;
+        let total = self.load().1;
+        let homes = total.max(self.first).min(self.most.saturating_sub(total));
+        if homes < SMALLEST {
+            return;
         }
-        let Some(place) = self.segments.get(count) else {
-            return false;
-        };
-        place.get_or_init(|| Segment {
-            slots: std::iter::repeat_with(Slot::default).take(length).collect(),
-            shift: 64_u32.saturating_sub(length.trailing_zeros()),
-            used: AtomicUsize::new(0),
-        });
-        // Readers see the segment only when it is whole.
-        self.count.store(count.saturating_add(1), Ordering::Release);
-        true
+        if let Some(place) = self.segments.get(count) {
+            place.get_or_init(|| Segment::new(homes, total));
+            // Readers see the segment only when it is whole.
+            self.count.store(count.saturating_add(1), Ordering::Release);
+        }
     }
 }
 
 impl Segment {
-    /// The upper bits of a home, as many as number the segment's slots.
-    #[inline]
-    fn home(&self, key: Key) -> usize {
-        usize::try_from(key.home.unbounded_shr(self.shift)).unwrap_or_default()
+    fn new(homes: usize, before: usize) -> Self {
+        let length = homes.saturating_add(WINDOW);
+        Self {
+            slots: std::iter::repeat_with(Slot::default).take(length).collect(),
+            homes,
+            before,
+            used: AtomicUsize::new(0),
+        }
     }
 
-    /// Lengths are powers of two.
+    /// Where a key is looked for: from its home on, which is as far on among all homes as the key
+    /// is among all keys.
     #[inline]
-    fn wrapped(&self, index: usize) -> usize {
-        index & self.slots.len().wrapping_sub(1)
+    fn window(&self, key: Key) -> (usize, &[Slot]) {
+        let product = u128::from(key.home).wrapping_mul(self.homes as u128);
+        let home = usize::try_from(product >> 64).unwrap_or_default();
+        (home, self.slots.get(home..home.wrapping_add(WINDOW)).unwrap_or_default())
     }
 
-    #[inline]
-    fn slot(&self, index: usize) -> Option<&Slot> {
-        self.slots.get(self.wrapped(index))
+    fn place(&self, index: usize) -> Option<Place> {
+        u32::try_from(self.before.saturating_add(index)).ok().and_then(Place::new)
     }
+}
+
+/// Six tenths full when all that are expected are there: the first or second slot looked at is then
+/// nearly always the right one.
+const fn slots_for(tokens: usize) -> usize {
+    tokens.saturating_mul(5) / 3
 }
 
 /// Doubling from the smallest, more than any machine's memory.
 const SEGMENTS: usize = 32;
 
-/// 1024 tokens: 128 KiB, which a host with ten tokens does not notice.
+/// 1024 tokens: about 100 KiB, which a host with ten tokens does not notice.
 const SMALLEST: usize = 1024;
 
-/// How far from its home a token may be. Half full, nearly all are within two, and among millions
-/// hardly one is beyond sixty.
+/// How far from its home a token may be. Three quarters full, most are within three, and among
+/// millions hardly one is beyond a hundred.
 const WINDOW: usize = 128;
 
 #[cfg(test)]
