@@ -109,6 +109,7 @@ fn every_future_of_the_service_can_be_spawned() {
         let (id, owner, by) = (parts.id, &parts.owner, By::token(&parts.verified));
         let access = Access::<ReadWrite>::any();
         drop(spawned(tokens.authenticate("", &access)).await);
+        drop(spawned(tokens.authenticate_many(&[("", access)])).await);
         drop(spawned(tokens.authenticate_strict("", &access)).await);
         drop(spawned(tokens.issue(parts.request, by)).await);
         drop(spawned(tokens.rotate(id, Rotation::at_once(), by)).await);

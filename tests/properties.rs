@@ -638,7 +638,10 @@ proptest! {
         let lagging = Lagging { clock: clock.clone(), lag: TimeDelta::milliseconds(lag_millis) };
         let store = MemoryStore::default();
         let tokens: Tokens<ReadWrite> =
-            Builder::new(store.clone(), rules, lagging, SeededRandomness::new(seed)).build();
+            // How many texts are nobody's in a second is not what differs here.
+            Builder::new(store.clone(), rules, lagging, SeededRandomness::new(seed))
+                .unknown_texts(u32::MAX)
+                .build();
         let host = Actor::host();
         let mut texts: Vec<(String, TokenId)> = Vec::new();
         for wanted in wanted {
@@ -651,6 +654,15 @@ proptest! {
                 texts.push(rotated);
             }
             for access in [Access::any(), Access::needing(&ReadWrite::Write).from(office_address())] {
+                // So often that they are taken in several turns, and one among them that is none.
+                let presented = texts.iter().map(|(text, _)| text.as_str()).chain([NO_TOKEN]);
+                let all = presented.clone().count() * 7;
+                let calls: Vec<_> = presented.cycle().take(all).map(|text| (text, access)).collect();
+                let many = block_on(tokens.authenticate_many(&calls)).into_iter().map(class);
+                for ((text, _), verdict) in calls.iter().zip(many) {
+                    let single = class(block_on(tokens.authenticate(text, &access)));
+                    prop_assert_eq!(verdict, single, "{} among many after {:?}", text, step);
+                }
                 for (text, id) in &texts {
                     let first = class(block_on(tokens.authenticate(text, &access)));
                     let second = class(block_on(tokens.authenticate(text, &access)));
@@ -675,6 +687,8 @@ proptest! {
         }
     }
 }
+
+const NO_TOKEN: &str = "somebody_elses";
 
 const SHAPES: [Option<Shape>; 3] = [None, Some(Shape::MATTERMOST), Some(Shape::ROCKET_CHAT)];
 

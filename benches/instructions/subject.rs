@@ -44,6 +44,11 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         without: Some("digest"),
     },
     Subject {
+        name: "hit_among_many",
+        run: |calls| Scene::new(false, None).authenticate_many(calls),
+        without: Some("digest"),
+    },
+    Subject {
         name: "keyed_hit",
         run: |calls| Scene::new(true, None).authenticate(calls),
         without: Some("keyed_digest"),
@@ -113,6 +118,17 @@ impl Scene {
             for text in self.texts.iter().cycle().take(calls.try_into().unwrap()) {
                 let verdict = self.tokens.authenticate(black_box(text), black_box(&access)).await;
                 assert!(black_box(verdict).is_ok());
+            }
+        });
+    }
+
+    fn authenticate_many(&self, calls: u32) {
+        let access = Access::needing(&ReadWrite::Read);
+        let all: Vec<_> = self.texts.iter().map(|text| (text.as_str(), access)).collect();
+        block_on(async {
+            for calls in all.chunks(16).cycle().take(usize::try_from(calls).unwrap() / 16) {
+                let verdicts = self.tokens.authenticate_many(black_box(calls)).await;
+                assert!(black_box(verdicts).iter().all(Result::is_ok));
             }
         });
     }

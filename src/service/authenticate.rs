@@ -1,5 +1,7 @@
 //! The one path from a presented text to evidence.
 
+mod many;
+
 use crate::core::digest::{Digest, UnknownKey};
 use crate::core::error::{Refusal, VerifyError};
 use crate::core::event::{Actor, Event, EventKind};

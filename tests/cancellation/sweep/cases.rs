@@ -66,6 +66,10 @@ cases! {
     };
     "Tokens::authenticate", s => s.tokens.authenticate(&s.texts.unused, &Access::any()).await;
     "Tokens::authenticate", s => s.tokens.authenticate(&s.texts.unkeyed, &Access::any()).await;
+    "Tokens::authenticate_many", s => {
+        let calls = [&s.texts.unused, &s.texts.unkeyed].map(|text| (text.as_str(), Access::any()));
+        s.tokens.authenticate_many(&calls).await.into_iter().collect::<Result<Vec<_>, _>>()
+    };
     "Tokens::authenticate_strict", s => {
         s.tokens.authenticate_strict(&s.texts.parent, &Access::any()).await
     };

@@ -1,0 +1,84 @@
+//! The same path for several texts at once.
+
+use super::Looked;
+use crate::core::scope::Scope;
+use crate::core::verify::Access;
+use crate::service::error::AuthenticateError;
+use crate::service::index::Key;
+use crate::service::verified::Verified;
+use crate::service::{Inner, Tokens};
+
+impl<S: Scope> Tokens<S> {
+    /// Judges several presented texts, each for its own access, as so many calls of
+    /// [`authenticate`](Tokens::authenticate) would one after the other; the verdicts are in the
+    /// order of the texts.
+    ///
+    /// For a gateway that has several at hand. Where there are millions of tokens, a verification
+    /// mostly waits for memory; here the trips for sixteen texts are made beside each other.
+    ///
+    /// ```
+    /// use keyfob::store::memory::MemoryStore;
+    /// use keyfob::{Access, Format, Keyring, ReadWrite, Rules, Tokens};
+    ///
+    /// # keyfob::testing::block_on(async {
+    /// let rules = Rules::new(Format::new("chat")?, Keyring::unkeyed());
+    /// let tokens: Tokens<ReadWrite> = Tokens::new(MemoryStore::default(), rules);
+    /// let calls = [
+    ///     ("chat_typed_by_hand", Access::any()),
+    ///     ("somebody_elses", Access::needing(&ReadWrite::Write)),
+    /// ];
+    /// for (verdict, (text, _)) in tokens.authenticate_many(&calls).await.iter().zip(&calls) {
+    ///     assert!(verdict.is_err(), "{text} is no token");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Each verdict by itself is that of [`Tokens::authenticate`].
+    pub async fn authenticate_many(
+        &self,
+        calls: &[(&str, Access<'_, S>)],
+    ) -> Vec<Result<Verified, AuthenticateError>> {
+        let mut verdicts = Vec::with_capacity(calls.len());
+        while let Some(rest @ [_, ..]) = calls.get(verdicts.len()..) {
+            let is_done = self.inner.judge_some(rest, &mut verdicts);
+            if let Some((text, access)) = calls.get(verdicts.len()).filter(|_| !is_done) {
+                verdicts.push(self.authenticate(text, access).await);
+            }
+        }
+        verdicts
+    }
+}
+
+impl<S: Scope> Inner<S> {
+    /// Judges the first sixteen, or those of them that come before one that the index cannot
+    /// decide; says whether there is none such.
+    fn judge_some(
+        &self,
+        calls: &[(&str, Access<'_, S>)],
+        verdicts: &mut Vec<Result<Verified, AuthenticateError>>,
+    ) -> bool {
+        let parsed: [_; AT_ONCE] =
+            std::array::from_fn(|n| calls.get(n).map(|(text, _)| self.parse(text)));
+        let mut touched = 0;
+        // Nothing stands between the loads, so that as many as there can be are under way.
+        for presented in parsed.iter().flatten().flatten() {
+            touched |= presented.id().map_or(0, |id| self.index.touch(Key::of(id)));
+        }
+        std::hint::black_box(touched);
+        for (parsed, (_, access)) in parsed.into_iter().zip(calls) {
+            match parsed.map(|parsed| parsed.map(|presented| self.judge(presented, access))) {
+                Some(Ok(Looked::Decided(verdict))) => verdicts.push(verdict),
+                Some(Err(error)) => verdicts.push(Err(error)),
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+/// About as many loads as a processor keeps under way.
+const AT_ONCE: usize = 16;
