@@ -98,8 +98,8 @@ struct Bench {
 
 impl Bench {
     fn new(size: usize, hot: bool, changes: bool) -> Self {
-        let fleet = Fleet::new(Builder::system(MemoryStore::default(), rules(false)), size);
-        let floor = Floor::new(rules(false), &fleet);
+        let fleet = Fleet::new(Builder::system(MemoryStore::default(), rules(false)), size, None);
+        let floor = Floor::new(rules(false), fleet.texts());
         Self { fleet, floor, hot, changes, named: AtomicU64::new(0) }
     }
 
@@ -191,7 +191,7 @@ fn uses(scale: Scale) {
         let builder =
             Builder::new(store.clone(), rules(false), clock.clone(), SystemEntropy::new());
         // The last one only renews the lease, which a minute's passing ends.
-        let fleet = Fleet::new(builder, size + 1);
+        let fleet = Fleet::new(builder, size + 1, None);
         ready(fleet.tokens.flush_usage()).unwrap();
         let flushed = store.way.0.load(Ordering::Relaxed);
         let counted = used(&fleet, 0);

@@ -61,7 +61,7 @@ fn main() {
     let smoke = arguments.iter().any(|argument| argument == "--smoke");
     let (rounds, requests) = if smoke { (3, 500) } else { (201, 2_000) };
 
-    let fleet = Fleet::new(Builder::system(MemoryStore::default(), rules(false)), TOKENS + 1);
+    let fleet = Fleet::new(Builder::system(MemoryStore::default(), rules(false)), TOKENS + 1, None);
     ready(fleet.tokens.revoke(fleet.id(TOKENS), By::Host(&Actor::host()), None)).unwrap();
     let empty = || Router::new().route("/", get(async || ()));
     let behind = empty().layer(BearerLayer::new(fleet.tokens.clone()));

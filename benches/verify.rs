@@ -25,7 +25,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keyfob::store::memory::MemoryStore;
-use keyfob::{Access, Actor, Builder, By, Grant, IssueRequest, OwnerId, ReadWrite, Tokens};
+use keyfob::{
+    Access, Actor, Builder, By, Format, Grant, IssueRequest, OwnerId, ReadWrite, Shape, Tokens,
+};
 
 use rounds::fleet::{Fleet, rules};
 use rounds::floor::Floor;
@@ -33,14 +35,16 @@ use rounds::{median, ready};
 
 fn main() {
     let smoke = std::env::args().any(|argument| argument == "--smoke");
+    // Rounds are short, so that most of them are not interrupted by what else the machine does.
     let (sizes, rounds, calls): (&[usize], _, _) =
-        if smoke { (&[1_000], 3, 2_000) } else { (&[1_000, 1_000_000], 15, 200_000) };
+        if smoke { (&[1_000], 3, 2_000) } else { (&[1_000, 1_000_000], 151, 10_000) };
     println!(
         "one verification of a token in use; medians of {rounds} interleaved rounds of {calls} calls"
     );
     println!(
-        "{:>9} {:>7} {:>6} {:>10} {:>10} {:>9} {:>7} {:>6} {:>12}",
+        "{:>9} {:>7} {:>7} {:>6} {:>10} {:>10} {:>9} {:>7} {:>6} {:>12}",
         "tokens",
+        "text",
         "threads",
         "key",
         "floor ns",
@@ -50,16 +54,17 @@ fn main() {
         "allocs",
         "index bytes"
     );
-    for keyed in [false, true] {
+    for (keyed, shape) in [(false, None), (true, None), (false, Some(Shape::AWX))] {
         for size in sizes {
-            let bench = Bench::new(*size, keyed);
+            let bench = Bench::new(*size, keyed, shape);
             for threads in [1, 2] {
                 bench.row(threads, rounds, calls);
             }
         }
     }
-    let bench = Bench::new(if smoke { 1_000 } else { 100_000 }, false);
-    bench.beside_revocations(rounds, if smoke { 20_000 } else { 2_000_000 });
+    let bench = Bench::new(if smoke { 1_000 } else { 100_000 }, false, None);
+    let (rounds, calls) = if smoke { (3, 20_000) } else { (15, 2_000_000) };
+    bench.beside_revocations(rounds, calls);
 }
 
 struct Bench {
@@ -67,14 +72,17 @@ struct Bench {
     store: MemoryStore,
     floor: Floor,
     keyed: bool,
+    shape: Option<Shape>,
 }
 
 impl Bench {
-    fn new(size: usize, keyed: bool) -> Self {
+    fn new(size: usize, keyed: bool, shape: Option<Shape>) -> Self {
+        let mut rules = rules(keyed);
+        rules.format = shape.into_iter().fold(rules.format, Format::reading);
         let store = MemoryStore::default();
-        let fleet = Fleet::new(Builder::system(store.clone(), rules(keyed)), size);
-        let floor = Floor::new(rules(keyed), &fleet);
-        Self { fleet, store, floor, keyed }
+        let fleet = Fleet::new(Builder::system(store.clone(), rules.clone()), size, shape);
+        let floor = Floor::new(rules, fleet.texts());
+        Self { fleet, store, floor, keyed, shape }
     }
 
     fn beside_revocations(&self, rounds: usize, calls: usize) {
@@ -155,8 +163,9 @@ impl Bench {
             }
         });
         println!(
-            "{:>9} {threads:>7} {:>6} {floor:>10.1} {ours:>10.1} {:>9.2} {:>7.2} {:>6.2} {:>12}",
+            "{:>9} {:>7} {threads:>7} {:>6} {floor:>10.1} {ours:>10.1} {:>9.2} {:>7.2} {:>6.2} {:>12}",
             self.fleet.size(),
+            if self.shape.is_some() { "id-less" } else { "native" },
             if self.keyed { "yes" } else { "no" },
             again / floor,
             ours / floor.min(again),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use keyfob::os::TokioTimer;
 use keyfob::{
     Access, Actor, Builder, By, Format, Grant, IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy,
-    OwnerId, Policy, ReadWrite, Rules, TokenId, Tokens,
+    OwnerId, Policy, ReadWrite, Rules, Shape, TokenId, Tokens,
 };
 
 use crate::rounds::ready;
@@ -22,7 +22,7 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// So many tokens, ten an owner. The service keeps itself fresh to the end of the program.
-    pub(crate) fn new(builder: Builder, size: usize) -> Self {
+    pub(crate) fn new(builder: Builder, size: usize, shape: Option<Shape>) -> Self {
         let tokens: Tokens<ReadWrite> = builder.expected_tokens(size).build();
         let upkeep = tokens.clone().upkeep(Arc::new(TokioTimer::new()));
         std::thread::spawn(move || {
@@ -33,7 +33,7 @@ impl Fleet {
         let mut issued: Vec<(TokenId, String)> = (0..size)
             .map(|number| {
                 let owner = OwnerId::new(format!("owner-{}", number / 10)).unwrap();
-                let request = IssueRequest::new(owner, Grant::Full);
+                let request = IssueRequest::new(owner, Grant::Full).in_shape(shape);
                 let (secret, row) = ready(tokens.issue(request, By::Host(&host))).unwrap();
                 (row.id, secret.expose_secret().to_owned())
             })
@@ -48,6 +48,10 @@ impl Fleet {
         let length = issued[0].1.len();
         let (ids, texts): (_, Vec<String>) = issued.into_iter().unzip();
         Self { tokens, ids, texts: texts.concat(), length }
+    }
+
+    pub(crate) fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.size()).map(|number| self.text(number))
     }
 
     pub(crate) fn size(&self) -> usize {

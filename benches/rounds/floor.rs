@@ -4,8 +4,6 @@ use keyfob::Rules;
 use keyfob::os::SystemClock;
 use keyfob::ports::clock::Clock as _;
 
-use crate::rounds::fleet::Fleet;
-
 /// Digests in a flat table of lines of 64 bytes, half empty, without any synchronisation: the same
 /// parser, the same digest of one block, one coarse clock. It cannot be changed while it is read,
 /// knows no owners and judges no scope.
@@ -23,11 +21,11 @@ struct Slot {
 }
 
 impl Floor {
-    pub(crate) fn new(rules: Rules, fleet: &Fleet) -> Self {
-        let slots = vec![Slot::default(); (fleet.size() * 2).next_power_of_two()];
+    pub(crate) fn new<'t>(rules: Rules, texts: impl ExactSizeIterator<Item = &'t str>) -> Self {
+        let slots = vec![Slot::default(); (texts.len() * 2).next_power_of_two()];
         let mut floor = Self { rules, clock: SystemClock::new(), slots };
-        for number in 0..fleet.size() {
-            let presented = floor.rules.format.parse(fleet.text(number).as_bytes()).unwrap();
+        for text in texts {
+            let presented = floor.rules.format.parse(text.as_bytes()).unwrap();
             let digest = floor.rules.keyring.current_digest(&presented).to_words();
             let mut index = floor.home(digest);
             while floor.slots[index].deadline != 0 {

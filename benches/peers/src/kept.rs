@@ -19,7 +19,7 @@ use crate::rounds::fleet::{Fleet, rules};
 use crate::rounds::ready;
 
 pub(crate) fn keyfob(keyed: bool) -> Peer {
-    let fleet = |size| Fleet::new(Builder::system(Tokens::default(), rules(keyed)), size);
+    let fleet = |size| Fleet::new(Builder::system(Tokens::default(), rules(keyed)), size, None);
     let (ours, other) = (fleet(TOKENS + 1), fleet(1));
     let (host, tokens) = (Actor::host(), ours.tokens.clone());
     ready(tokens.revoke(ours.id(TOKENS), By::Host(&host), None)).unwrap();

@@ -1,0 +1,322 @@
+//! What do time and memory of verification come to as tokens grow from a thousand to ten millions?
+//!
+//! Times are of calls that hit, beside a floor that parses the same text with the same parser, makes
+//! the same digest of one block, reads one coarse clock, and looks for the digest in a flat table
+//! without any synchronisation: where its line is the digest tells, so that the load waits for the
+//! hash. Medians of interleaved rounds.
+//!
+//! Bytes are those of all that the service allocates while it fills its index, by ten tokens an
+//! owner. Last come texts that are no tokens: what refusing them costs, and what they make the
+//! service keep.
+//!
+//! Variables: `KEYFOB_LONG=1` adds five and twenty million tokens, which take 25 GB, and 10^8 texts that
+//! are no tokens.
+#![expect(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a bench prints, reads the clock, and stops when something is wrong"
+)]
+
+#[expect(dead_code, reason = "other targets use more of it")]
+mod rounds;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use keyfob::os::TokioTimer;
+use keyfob::store::memory::MemoryStore;
+use keyfob::{Access, Actor, Builder, By, Grant, IssueRequest, OwnerId, ReadWrite, Tokens};
+
+use rounds::fleet::rules;
+use rounds::floor::Floor;
+use rounds::{Measured, figure};
+
+fn main() {
+    let smoke = std::env::args().any(|argument| argument == "--smoke");
+    let is_long = std::env::var_os("KEYFOB_LONG").is_some();
+    let chosen: Vec<usize> =
+        std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let sizes: &[usize] = match (&chosen[..], smoke, is_long) {
+        (chosen @ [_, ..], _, _) => chosen,
+        (_, true, _) => &[1_000],
+        (_, _, false) => &[1_000, 100_000, 1_000_000, 10_000_000],
+        (_, _, true) => &[1_000, 100_000, 1_000_000, 5_000_000, 10_000_000, 20_000_000],
+    };
+    // Short, so that most of them are not interrupted by whatever else the machine does.
+    let (rounds, calls) = if smoke { (3, 2_000) } else { (1_001, 1_008) };
+    println!("one verification that hits; medians of {rounds} interleaved rounds of {calls} calls");
+    for size in sizes {
+        let bench = Bench::new(*size);
+        bench.hits(rounds, calls);
+        bench.refusals(rounds, calls);
+    }
+    let texts = if smoke {
+        20_000
+    } else if is_long {
+        100_000_000
+    } else {
+        1_000_000
+    };
+    garbage(texts);
+}
+
+// The cases of hits, by their numbers.
+const FLOOR: usize = 0;
+const AGAIN: usize = 1;
+const NOW: usize = 2;
+const AWAITED: usize = 3;
+const MANY: usize = 4;
+
+// And those of refusals.
+const BLOCK: usize = 0;
+const BLOCK_AGAIN: usize = 1;
+const SHAPE: usize = 2;
+const CHECKSUM: usize = 3;
+
+struct Bench {
+    tokens: Tokens<ReadWrite>,
+    /// One after the other, as requests bring them: the text itself is always at hand.
+    texts: String,
+    length: usize,
+    floor: Floor,
+}
+
+impl Bench {
+    fn new(size: usize) -> Self {
+        let (store, rules) = (MemoryStore::default(), rules(false));
+        let issuing: Tokens<ReadWrite> = Builder::system(store.clone(), rules.clone()).build();
+        let host = Actor::host();
+        let mut texts = String::new();
+        for number in 0..size {
+            let owner = OwnerId::new(format!("owner-{}", number / 10)).unwrap();
+            let request = IssueRequest::new(owner, Grant::Full);
+            let issued = issuing.issue(request, By::Host(&host)).now_or_never().unwrap();
+            texts.push_str(issued.unwrap().0.expose_secret());
+        }
+        let length = texts.len() / size;
+        let each = || (0..size).map(|number| &texts[number * length..][..length]);
+        drop(issuing);
+        let (mut built, mut began) = (None, None);
+        let allocated = allocation_counter::measure(|| {
+            let builder = Builder::system(store.clone(), rules.clone());
+            let tokens: Tokens<ReadWrite> =
+                builder.bound(Duration::from_secs(30)).expected_tokens(size).build();
+            began = Some(Instant::now());
+            for text in each() {
+                let verdict = tokens.authenticate(text, &Access::any()).now_or_never().unwrap();
+                let _ = verdict.unwrap();
+            }
+            built = Some(tokens);
+        });
+        let (tokens, began) = (built.unwrap(), began.unwrap());
+        let filled = began.elapsed().as_nanos() as f64 / size as f64;
+        let begun = Instant::now();
+        for text in each() {
+            let strict = tokens.authenticate_strict(text, &Access::any()).now_or_never().unwrap();
+            let _ = strict.unwrap();
+        }
+        let asked = begun.elapsed().as_nanos() as f64 / size as f64;
+        println!(
+            "\n{size} tokens: {:.1} bytes each, all in; {filled:.0} ns to fill each in, {asked:.0} to ask the store again",
+            allocated.bytes_current as f64 / size as f64,
+        );
+        let floor = Floor::new(rules, each());
+        keep_up(&tokens);
+        Self { tokens, texts: shuffled(texts, length), length, floor }
+    }
+
+    fn hits(&self, rounds: usize, calls: usize) {
+        let access = Access::needing(&ReadWrite::Read);
+        let at_once =
+            |text: &str| matches!(self.tokens.authenticate_now(text, &access), Some(Ok(_)));
+        let cases = [FLOOR, AGAIN, NOW, AWAITED, MANY];
+        let measured = Measured::in_turns(cases.len(), rounds, |case, round| {
+            // Each has texts of its own, which nothing has brought near.
+            let first = (round * cases.len() + case) * calls;
+            match case {
+                FLOOR | AGAIN => self.time(first, calls, |text| self.floor.verify(text)),
+                NOW => self.time(first, calls, at_once),
+                AWAITED => self.time_awaiting(first, calls, &access),
+                _ => self.time_many(first, calls),
+            }
+        });
+        let allocated = allocation_counter::measure(|| {
+            self.time_awaiting(0, 10_000, &access);
+        });
+        println!(
+            "  floor {:.1} ns, authenticate {:.1} ns with {} allocations in 10,000, authenticate_now {:.1} ns, \
+             authenticate_many {:.1} ns a token",
+            measured.median(FLOOR),
+            measured.median(AWAITED),
+            allocated.count_total,
+            measured.median(NOW),
+            measured.median(MANY),
+        );
+        let size = self.size();
+        let noise = measured.ratio(AGAIN, FLOOR);
+        let goal = match size {
+            ..10_000 => "at most 1.25",
+            1_000_000.. => "at most 1",
+            _ => "(none)",
+        };
+        let of = |case| measured.ratio(case, FLOOR);
+        figure(&format!("authenticate beside the floor, {size} tokens"), of(AWAITED), goal, noise);
+        figure(&format!("authenticate_now beside the floor, {size} tokens"), of(NOW), goal, noise);
+        figure(
+            &format!("authenticate_many of 16 beside single calls, {size} tokens"),
+            measured.ratio(MANY, AWAITED),
+            if size == 10_000_000 { "at most 0.5" } else { "(none)" },
+            noise,
+        );
+    }
+
+    fn refusals(&self, rounds: usize, calls: usize) {
+        let rules = self.tokens.rules();
+        let access = Access::any();
+        let refused =
+            |text: &str| matches!(self.tokens.authenticate_now(text, &access), Some(Err(_)));
+        let presented = rules.format.parse(self.text(0).as_bytes()).unwrap();
+        let spoilt: Vec<String> = (0..1_000)
+            .map(|number| {
+                let text = self.text(number * 31);
+                let last = if text.ends_with('a') { 'b' } else { 'a' };
+                format!("{}{last}", &text[..self.length - 1])
+            })
+            .collect();
+        let timed = |call: &dyn Fn(&str)| {
+            let begun = Instant::now();
+            for number in 0..calls {
+                call(black_box(&spoilt[number % spoilt.len()]));
+            }
+            begun.elapsed().as_nanos() as f64 / calls as f64
+        };
+        let cases = [BLOCK, BLOCK_AGAIN, SHAPE, CHECKSUM];
+        let measured = Measured::in_turns(cases.len(), rounds, |case, _| match case {
+            BLOCK | BLOCK_AGAIN => timed(&|_| {
+                black_box(rules.keyring.current_digest(black_box(&presented)));
+            }),
+            SHAPE => timed(&|text| assert!(refused(&text[..self.length - 1]))),
+            _ => timed(&|text| assert!(refused(text))),
+        });
+        println!(
+            "  one digest {:.1} ns, a wrong shape {:.1} ns, a wrong checksum {:.1} ns",
+            measured.median(BLOCK),
+            measured.median(SHAPE),
+            measured.median(CHECKSUM),
+        );
+        let noise = measured.ratio(BLOCK_AGAIN, BLOCK);
+        let of = |case| measured.ratio(case, BLOCK);
+        figure(
+            "refusing a text of the wrong shape beside one digest",
+            of(SHAPE),
+            "at most 0.1",
+            noise,
+        );
+        figure("refusing a wrong checksum beside one digest", of(CHECKSUM), "at most 0.6", noise);
+    }
+
+    fn size(&self) -> usize {
+        self.texts.len() / self.length
+    }
+
+    fn text(&self, number: usize) -> &str {
+        let start = number % self.size() * self.length;
+        &self.texts[start..start + self.length]
+    }
+
+    /// Nanoseconds a call.
+    fn time(&self, first: usize, calls: usize, verify: impl Fn(&str) -> bool) -> f64 {
+        let begun = Instant::now();
+        for number in first..first + calls {
+            assert!(verify(black_box(self.text(number))), "a live token was refused");
+        }
+        begun.elapsed().as_nanos() as f64 / calls as f64
+    }
+
+    /// The calls of one task, which awaits each of them.
+    fn time_awaiting(&self, first: usize, calls: usize, access: &Access<'_, ReadWrite>) -> f64 {
+        let task = async {
+            let begun = Instant::now();
+            for number in first..first + calls {
+                let verdict = self.tokens.authenticate(black_box(self.text(number)), access).await;
+                assert!(verdict.is_ok(), "a live token was refused");
+            }
+            begun.elapsed().as_nanos() as f64 / calls as f64
+        };
+        task.now_or_never().unwrap()
+    }
+
+    fn time_many(&self, first: usize, calls: usize) -> f64 {
+        let access = Access::needing(&ReadWrite::Read);
+        let task = async {
+            let begun = Instant::now();
+            for number in (first..first + calls).step_by(16) {
+                let calls: [_; 16] = std::array::from_fn(|n| (self.text(number + n), access));
+                let verdicts = self.tokens.authenticate_many(black_box(&calls)).await;
+                assert!(verdicts.iter().all(Result::is_ok), "a live token was refused");
+            }
+            begun.elapsed().as_nanos() as f64 / calls as f64
+        };
+        task.now_or_never().unwrap()
+    }
+}
+
+/// Texts that nobody was given, half of them with a right checksum, make the service keep nothing.
+fn garbage(texts: usize) {
+    let tokens: Tokens<ReadWrite> = Builder::system(MemoryStore::default(), rules(false)).build();
+    let issuing: Tokens<ReadWrite> = Builder::system(MemoryStore::default(), rules(false)).build();
+    let host = Actor::host();
+    let made_up: Vec<String> = (0..1_000)
+        .map(|_| {
+            let request = IssueRequest::new(OwnerId::new("nobody").unwrap(), Grant::Full);
+            let issued = issuing.issue(request, By::Host(&host)).now_or_never().unwrap();
+            issued.unwrap().0.expose_secret().to_owned()
+        })
+        .collect();
+    let mut text = String::new();
+    let allocated = allocation_counter::measure(|| {
+        for number in 0..texts {
+            text.clear();
+            text.push_str(&made_up[number / 2 % made_up.len()]);
+            if number % 2 == 0 {
+                text.pop();
+                text.push('_');
+            }
+            let verdict = tokens.authenticate(&text, &Access::any()).now_or_never().unwrap();
+            assert!(verdict.is_err(), "garbage was accepted");
+        }
+    });
+    println!(
+        "\n{texts} texts that are no tokens: {} bytes more are kept, {} more at the most",
+        allocated.bytes_current, allocated.bytes_max
+    );
+    assert!(allocated.bytes_max < 16 << 20, "garbage makes the service grow");
+}
+
+/// Keeps a service fresh, on a thread of its own, to the end of the program.
+fn keep_up(tokens: &Tokens<ReadWrite>) {
+    let upkeep = tokens.clone().upkeep(Arc::new(TokioTimer::new()));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.unwrap().block_on(upkeep);
+    });
+}
+
+/// The same texts in an order that has nothing to do with where their tokens are, the same in every
+/// run: a multiplicative generator is random enough to defeat a cache.
+fn shuffled(texts: String, length: usize) -> String {
+    let mut texts = texts.into_bytes();
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    for index in (1..texts.len() / length).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let other = (state >> 33) as usize % index;
+        let (before, after) = texts.split_at_mut(index * length);
+        before[other * length..][..length].swap_with_slice(&mut after[..length]);
+    }
+    String::from_utf8(texts).unwrap()
+}
