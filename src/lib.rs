@@ -41,7 +41,7 @@
 //! # Features
 //!
 //! `memory`, `os` and `service` are on by default; `sqlite`, `postgres`, `postgres-tls`, `tokio`,
-//! `tracing`, `two-factor`, `http`, `axum`, `awx`, `introspection`, `mattermost`, `native`, `rocketchat`,
+//! `metrics`, `tracing`, `two-factor`, `http`, `axum`, `awx`, `introspection`, `mattermost`, `native`, `rocketchat`,
 //! `zitadel`, `import` and `testing` are not. None changes what is there without it.
 //! Without any, the tree holds no runtime, no server and no database.
 //!

@@ -1,5 +1,6 @@
 //! What the layer, the extractor and declared routes answer.
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test fails where it panics, in its helpers too"
@@ -10,9 +11,10 @@ mod web;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -462,4 +464,58 @@ async fn evidence_that_the_host_found_elsewhere_serves_the_same_handlers() {
     let mut request = http::Request::new(Body::empty());
     request.extensions_mut().insert(layer.evidence(verified));
     assert_eq!(call(&bare, request).await.body, "alice");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Heard {
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Heard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_logged_while_a_request_is_served_names_its_token_by_id() {
+    let host = Host::new(1);
+    let (text, row) = host.full("alice").await;
+    let heard = Heard::default();
+    let writer = heard.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let speaking = async || {
+        tracing::info!("begun");
+        tokio::task::yield_now().await;
+        tracing::info!("gone on");
+    };
+    let router =
+        Router::new().route("/", get(speaking)).layer(BearerLayer::new(host.tokens.clone()));
+    // The first is asked of the store, the second is found in the index; the third has no token.
+    for token in [Some(text.as_str()), Some(text.as_str()), None] {
+        assert_eq!(call(&router, request("GET", "/", token)).await.status, 200);
+    }
+    tracing::info!("outside");
+    let lines = heard.lines();
+    let said = |word: &str| lines.iter().filter(|line| line.ends_with(word)).collect::<Vec<_>>();
+    let span = format!("token{{id={}}}:", row.id);
+    for word in ["begun", "gone on"] {
+        let spans: Vec<bool> = said(word).iter().map(|line| line.contains(&span)).collect();
+        assert_eq!(spans, [true, true, false], "{lines:#?}");
+    }
+    assert!(said("outside").iter().all(|line| !line.contains("token{")), "{lines:#?}");
+    let secret = &text[text.len() - 38..];
+    assert!(lines.iter().all(|line| !line.contains(secret)), "{lines:#?}");
 }

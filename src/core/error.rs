@@ -288,6 +288,24 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every one there is, in the order of their names.
+    pub const ALL: [Self; 14] = [
+        Self::Address,
+        Self::Deactivated,
+        Self::Expired,
+        Self::Idle,
+        Self::Malformed,
+        Self::NotYetValid,
+        Self::OwnerDeactivated,
+        Self::OwnerDeleted,
+        Self::Policy,
+        Self::Revoked,
+        Self::ScopeMissing,
+        Self::Superseded,
+        Self::Unknown,
+        Self::WrongSecret,
+    ];
+
     /// The stable code of this refusal, for logs and metrics.
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -1,9 +1,9 @@
 //! Judging what a request presents, before anybody serves it.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -17,6 +17,7 @@ use crate::http::answer::Answers;
 use crate::http::credentials::Credentials;
 use crate::http::evidence::Evidence;
 use crate::http::gate::{Gate, client_address, conceal};
+use crate::http::span::TokenSpan;
 use crate::ports::directory::Directory;
 use crate::service::Tokens;
 use crate::service::error::AuthenticateError;
@@ -39,7 +40,9 @@ use crate::service::verified::Verified;
 /// the header says, such as a login, stands outside of the layer.
 ///
 /// A token in use costs no allocation but the box that `http`'s extensions keep the evidence in.
-/// The header is marked sensitive, so that `Debug` of it hides the token from then on.
+/// The header is marked sensitive, so that `Debug` of it hides the token from then on. With the
+/// feature `tracing`, a request with a token is served in a span of that name, whose `id` is the
+/// token's: whatever is logged meanwhile says which token it was.
 pub struct BearerLayer<S: Scope> {
     gate: Arc<Gate<S>>,
 }
@@ -168,8 +171,10 @@ where
         let address = client_address(request.extensions());
         let stage = match self.gate.judge_now(headers, uri, address) {
             Some(Ok(credentials)) => {
+                let span = TokenSpan::of(&credentials);
                 request.extensions_mut().insert(Evidence::new(credentials, Arc::clone(&self.gate)));
-                Stage::Serving { future: self.inner.call(request) }
+                let future = span.within(|| self.inner.call(request));
+                Stage::Serving { future, span }
             }
             Some(Err(denial)) => {
                 Stage::Answered { response: Some(self.gate.answers.response(&denial)) }
@@ -204,8 +209,11 @@ where
     let (mut parts, body) = request.into_parts();
     match gate.judge(&parts.headers, &parts.uri, address).await {
         Ok(credentials) => {
+            let span = TokenSpan::of(&credentials);
             parts.extensions.insert(Evidence::new(credentials, Arc::clone(&gate)));
-            inner.call(Request::from_parts(parts, body)).await
+            let served = span.within(|| inner.call(Request::from_parts(parts, body)));
+            let mut served = pin!(served);
+            poll_fn(|context| span.within(|| served.as_mut().poll(context))).await
         }
         Err(denial) => Ok(gate.answers.response(&denial)),
     }
@@ -224,7 +232,7 @@ pin_project! {
     enum Stage<F, R, E> {
         Answered { response: Option<R> },
         Asking { asking: Pin<Box<dyn Future<Output = Result<R, E>> + Send>> },
-        Serving { #[pin] future: F },
+        Serving { #[pin] future: F, span: TokenSpan },
     }
 }
 
@@ -240,7 +248,7 @@ impl<F: Future<Output = Result<R, E>>, R, E> Future for BearerFuture<F, R, E> {
             StageProjection::Asking { asking } => {
                 Poll::Ready(ready!(asking.as_mut().poll(context)))
             }
-            StageProjection::Serving { future } => future.poll(context),
+            StageProjection::Serving { future, span } => span.within(|| future.poll(context)),
         }
     }
 }

@@ -17,6 +17,7 @@ mod layer;
 mod limit;
 #[cfg(feature = "axum")]
 mod routes;
+mod span;
 #[cfg(feature = "axum")]
 mod survey;
 

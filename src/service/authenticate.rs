@@ -77,9 +77,11 @@ enum Looked<'t> {
 impl<S: Scope> Inner<S> {
     #[inline]
     fn parse<'t>(&'t self, text: &'t str) -> Result<PresentedToken<'t>, AuthenticateError> {
-        self.rules.format.parse(text.as_bytes()).map_err(|error| match error {
-            ParseError::Malformed => Refusal::Malformed.into(),
-            ParseError::NotOurs => AuthenticateError::NotOurs,
+        self.rules.format.parse(text.as_bytes()).map_err(|error| {
+            self.refused(match error {
+                ParseError::Malformed => Refusal::Malformed.into(),
+                ParseError::NotOurs => AuthenticateError::NotOurs,
+            })
         })
     }
 
@@ -123,12 +125,19 @@ impl<S: Scope> Inner<S> {
             return Looked::AskStore(presented);
         };
         if let Err(refusal) = admit(class.grant.as_ref(), &class.key.constraints, access) {
-            return Looked::Decided(Err(refusal.into()));
+            return Looked::Decided(Err(self.refused(refusal.into())));
         }
         if hit.record_use {
             self.recorder.record(id, now, access.address);
         }
+        self.meter.hit();
         Looked::Decided(Ok(self.evidence(id, &hit)))
+    }
+
+    /// Counts what is not accepted.
+    fn refused(&self, error: AuthenticateError) -> AuthenticateError {
+        self.meter.refused(&error);
+        error
     }
 
     /// What the index could not decide.
@@ -141,7 +150,7 @@ impl<S: Scope> Inner<S> {
         if let Looked::Lapsed(_) = looked {
             // The index may be as good as ever: what changed is asked once for all who come. While
             // somebody does, the others ask for their own token.
-            self.freshen().await?;
+            self.freshen().await.map_err(|error| self.refused(error.into()))?;
             looked = self.look_up(text, access);
         }
         match looked {
@@ -161,6 +170,18 @@ impl<S: Scope> Inner<S> {
     }
 
     async fn ask_store(
+        &self,
+        presented: &PresentedToken<'_>,
+        access: &Access<'_, S>,
+    ) -> Result<Verified, AuthenticateError> {
+        let judged = self.ask_and_keep(presented, access).await;
+        if judged.is_ok() {
+            self.meter.accepted();
+        }
+        judged.map_err(|error| self.refused(error))
+    }
+
+    async fn ask_and_keep(
         &self,
         presented: &PresentedToken<'_>,
         access: &Access<'_, S>,

@@ -11,6 +11,7 @@ mod index;
 mod issue;
 mod list;
 pub mod live;
+mod meter;
 mod owner;
 mod rotate;
 #[cfg(feature = "two-factor")]
@@ -31,6 +32,7 @@ use chrono::{DateTime, Utc};
 use self::freshness::Keeping;
 use self::index::Index;
 use self::live::Registry;
+use self::meter::Meter;
 use self::unknown::UnknownTexts;
 use self::usage::Recorder;
 use self::verified::Verified;
@@ -69,6 +71,7 @@ struct Inner<S: Scope> {
     unknown: UnknownTexts,
     keeping: Keeping,
     live: Arc<Registry>,
+    meter: Meter,
     /// Evidence names the service that made it: handles of another one mean something else.
     mark: u64,
 }
@@ -218,6 +221,7 @@ impl Builder {
                 unknown: UnknownTexts::new(self.unknown),
                 keeping: Keeping::new(node, self.bound),
                 live: Arc::default(),
+                meter: Meter::default(),
                 tick_micros: tick.num_microseconds().unwrap_or(i64::MAX),
                 mark: u64::from_ne_bytes(mark),
                 store: self.store,

@@ -20,11 +20,12 @@ impl<S: Scope> Tokens<S> {
     ///
     /// Connections that [`live`](Tokens::live) watches over are ended from here.
     ///
-    /// A token's use is recorded once a minute and written within five seconds of that.
+    /// A token's use is recorded once a minute and written within five seconds of that. With the
+    /// feature `metrics`, the recorder is told as often what was counted.
     pub async fn upkeep(self, timer: Arc<dyn Timer>) {
         let fresh = self.inner.keep_fresh(&*timer);
         let reported = self.inner.keep_reported(&*timer);
-        let flushed = self.inner.keep_flushed(&*timer);
+        let flushed = self.keep_flushed(&*timer);
         let live = self.inner.keep_live(&*timer);
         let beside = async {
             either(reported, flushed).await;
@@ -33,6 +34,16 @@ impl<S: Scope> Tokens<S> {
             either(live, beside).await;
         };
         either(fresh, most).await;
+    }
+
+    async fn keep_flushed(&self, timer: &dyn Timer) {
+        loop {
+            timer.wait(FLUSH_EVERY).await;
+            // The store is in trouble: the uses are kept, and there is nobody to tell.
+            let _ = self.inner.flush_usage().await;
+            #[cfg(feature = "metrics")]
+            self.publish_metrics();
+        }
     }
 }
 
@@ -63,14 +74,6 @@ impl<S: Scope> Inner<S> {
             // Whoever waits for this node waits for the whole bound.
             let _ = self.report().await;
             timer.wait(self.keeping.interval()).await;
-        }
-    }
-
-    async fn keep_flushed(&self, timer: &dyn Timer) {
-        loop {
-            timer.wait(FLUSH_EVERY).await;
-            // The store is in trouble: the uses are kept, and there is nobody to tell.
-            let _ = self.flush_usage().await;
         }
     }
 }

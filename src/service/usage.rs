@@ -50,6 +50,12 @@ impl Recorder {
         pending.into_iter().map(|(token, usage)| Use { token, usage }).collect()
     }
 
+    /// How many uses wait to be written down.
+    #[cfg(feature = "metrics")]
+    pub(super) fn pending(&self) -> usize {
+        self.noticed.len().saturating_add(self.unsaved().len())
+    }
+
     /// Keeps what was not written for the next time, as far as there is room.
     fn keep(&self, uses: &[Use]) {
         let mut unsaved = self.unsaved();
