@@ -98,6 +98,9 @@ impl Token for BotRow {
     fn created_at(&self) -> DateTime<Utc> {
         self.token.created_at
     }
+    fn spent(&self) -> u32 {
+        self.token.spent
+    }
     fn last_used_at(&self) -> Option<DateTime<Utc>> {
         None
     }

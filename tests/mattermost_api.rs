@@ -1380,8 +1380,9 @@ async fn every_failure_is_told_in_the_products_words() {
         assert!(message.as_str().unwrap().ends_with('.'), "{message}");
         answer.failed(status, &id, message.as_str().unwrap());
     }
-    let limited = fail(&server, &Failure::LimitExceeded).await;
+    let limited = fail(&server, &Failure::LimitExceeded { seconds: 7 }).await;
     assert_eq!((limited.status.as_u16(), limited.body.as_str()), (429, "limit exceeded"));
+    assert_eq!(limited.headers["retry-after"], "7");
 }
 
 /// A host's route that fails, called.

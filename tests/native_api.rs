@@ -212,6 +212,9 @@ async fn a_token_is_created_shown_listed_and_ended() {
         "owner",
         "token",
         "addresses",
+        "rate",
+        "uses",
+        "spent",
         "token",
     ];
     assert_eq!(keys[..order.len()], order);
@@ -238,6 +241,37 @@ async fn a_token_is_created_shown_listed_and_ended() {
     let body = Some(json!({"name": "again"}));
     let refused = api.call(&format!("PATCH {location}"), &session, body).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "revoked"));
+}
+
+#[tokio::test]
+async fn limits_are_asked_for_shown_and_narrowed() {
+    let api = Api::new(2);
+    let session = api.host.session("alice").await;
+    let body = json!({"rate": {"uses": 10, "seconds": 60}, "uses": 5, "addresses": ["0.0.0.0/0"]});
+    let made = api.call("POST /tokens", &session, Some(body)).await.json();
+    assert_eq!(made["rate"], json!({"uses": 10, "seconds": 60}));
+    assert_eq!((&made["uses"], &made["spent"]), (&json!(5), &json!(0)));
+    let route = format!("PATCH /tokens/{}", made["id"].as_str().unwrap());
+    let narrowed = api.call(&route, &session, Some(json!({"uses": 2}))).await.json();
+    assert_eq!(narrowed["rate"], made["rate"], "what is not spoken of stays");
+    assert_eq!(narrowed["addresses"], made["addresses"]);
+    assert_eq!(narrowed["uses"], 2);
+    for (body, status, code, field) in [
+        (json!({"uses": 3}), 409, "wider", "uses"),
+        (json!({"rate": {"uses": 11, "seconds": 60}}), 409, "wider", "rate"),
+        (json!({"rate": {"uses": 0, "seconds": 60}}), 400, "wrong_type", "rate"),
+        (json!({"rate": {"uses": 1, "seconds": 60, "burst": 9}}), 400, "wrong_type", "rate"),
+        (json!({"rate": [10, 60]}), 400, "wrong_type", "rate"),
+        (json!({"uses": 0}), 400, "wrong_type", "uses"),
+        (json!({"uses": "2"}), 400, "wrong_type", "uses"),
+    ] {
+        let refused = api.call(&route, &session, Some(body)).await;
+        assert_eq!(refused.status, status, "{}", refused.body);
+        assert_eq!(
+            (refused.code().as_str(), refused.json()["field"].as_str()),
+            (code, Some(field))
+        );
+    }
 }
 
 #[tokio::test]

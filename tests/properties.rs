@@ -539,11 +539,11 @@ fn a_minted_token_never_goes_beyond_its_parent() {
     );
     assert_eq!(
         refused(&|request| request.constraints = Constraints::default()),
-        IssueError::ConstraintsExceeded
+        IssueError::ConstraintsExceeded { field: "addresses" }
     );
     assert_eq!(
         refused(&|request| request.constraints = office("192.0.0.0/16")),
-        IssueError::ConstraintsExceeded
+        IssueError::ConstraintsExceeded { field: "addresses" }
     );
     assert_eq!(refused(&|request| request.owner = sample::owner(2)), IssueError::ForeignOwner);
     assert_eq!(refused(&|request| request.not_before = Some(longest)), IssueError::NeverValid);

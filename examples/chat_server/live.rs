@@ -87,6 +87,9 @@ pub(crate) const GOING_AWAY: &str = "going_away";
 /// It has missed messages, and begins anew with what it can read.
 pub(crate) const TOO_SLOW: &str = "too_slow";
 
+/// Said when the token was used as often as its rate allows.
+pub(crate) const TOO_OFTEN: &str = "rate_limited";
+
 /// A quarter of the 1024 file descriptors that a process usually has.
 const MOST: u32 = 256;
 

@@ -107,6 +107,9 @@ async fn login(
         let access = Access::<ReadWrite>::any().from(Some(peer));
         let verified =
             host.tokens.authenticate_strict(text, &access).await.map_err(|error| match error {
+                keyfob::AuthenticateError::RateLimited { seconds } => {
+                    Failure::too_many_requests(seconds)
+                }
                 keyfob::AuthenticateError::Unavailable(_) => Failure::unavailable(),
                 _ => unauthorized(),
             })?;

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::Host;
-use crate::live::{GOING_AWAY, News, TOO_SLOW, next};
+use crate::live::{GOING_AWAY, News, TOO_OFTEN, TOO_SLOW, next};
 use crate::mattermost::{VERSION, shown_post};
 use crate::messages::{Message, TOWN_SQUARE};
 
@@ -57,6 +57,7 @@ struct End(&'static str);
 impl End {
     const fn because(error: &AuthenticateError) -> Self {
         match error {
+            AuthenticateError::RateLimited { .. } => Self(TOO_OFTEN),
             AuthenticateError::Unavailable(_) => Self(EndReason::Unavailable.code()),
             AuthenticateError::NotOurs | AuthenticateError::Refused(_) => Self(WRONG_TOKEN),
         }
@@ -67,7 +68,7 @@ impl End {
     fn frame(&self) -> CloseFrame {
         let code = match self.0 {
             GOING_AWAY => close_code::AWAY,
-            TOO_SLOW => close_code::AGAIN,
+            TOO_OFTEN | TOO_SLOW => close_code::AGAIN,
             code if code == EndReason::Unavailable.code() => close_code::AGAIN,
             _ => close_code::POLICY,
         };

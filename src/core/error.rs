@@ -22,9 +22,12 @@ pub enum IssueError {
     /// The proof is not for this owner, name and presenting token, or it is too old.
     #[error("bypass_two_factor: the proof does not fit this request")]
     BypassNotProved,
-    /// The token would be usable from networks where its parent is not.
-    #[error("constraints: wider than those of the presenting token")]
-    ConstraintsExceeded,
+    /// The token would be usable where, or as often as, its parent is not.
+    #[error("{field}: wider than that of the presenting token")]
+    ConstraintsExceeded {
+        /// Which constraint.
+        field: &'static str,
+    },
     /// The expiry is now, past, or less than a microsecond away.
     #[error("expires_at: not in the future")]
     ExpiryNotInFuture,
@@ -89,7 +92,7 @@ impl IssueError {
         match self {
             Self::BypassForbidden => "bypass_forbidden",
             Self::BypassNotProved => "bypass_not_proved",
-            Self::ConstraintsExceeded => "constraints_exceeded",
+            Self::ConstraintsExceeded { .. } => "constraints_exceeded",
             Self::ExpiryNotInFuture => "expiry_not_in_future",
             Self::ExpiryOutOfRange => "expiry_out_of_range",
             Self::ForeignOwner => "foreign_owner",
@@ -113,7 +116,7 @@ impl IssueError {
     pub const fn field(&self) -> Option<&'static str> {
         Some(match self {
             Self::BypassForbidden | Self::BypassNotProved => "bypass_two_factor",
-            Self::ConstraintsExceeded => "constraints",
+            Self::ConstraintsExceeded { field } => field,
             Self::ExpiryNotInFuture
             | Self::ExpiryOutOfRange
             | Self::LifetimeTooLong { .. }

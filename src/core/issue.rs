@@ -112,6 +112,7 @@ pub fn issue<S: Scope, R: TryCryptoRng + ?Sized>(
         previous: None,
         bypasses_two_factor,
         constraints: request.constraints,
+        spent: 0,
         hint: drawn.hint,
         usage: Usage::default(),
         version: 0,
@@ -190,8 +191,8 @@ fn authorise<S: Scope>(
     if minting == Minting::AsOwner {
         return Ok((by, None));
     }
-    if !token.constraints.cover(&request.constraints) {
-        return Err(IssueError::ConstraintsExceeded);
+    if let Some(field) = token.constraints.exceeded_by(&request.constraints) {
+        return Err(IssueError::ConstraintsExceeded { field });
     }
     let ceiling = token.validity.expires_at;
     if validity.expires_at > ceiling {

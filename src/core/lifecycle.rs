@@ -86,7 +86,7 @@ pub struct Narrowing<S: Scope> {
     pub grant: Option<Grant<S>>,
     /// An earlier end.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Constraints that the present ones cover.
+    /// Constraints that the present ones cover; those that say nothing stay.
     pub constraints: Option<Constraints>,
     /// Whether to take the right to pass where a second factor is due.
     pub require_two_factor: bool,
@@ -139,10 +139,11 @@ pub fn narrow<T: Token + ?Sized, S: Scope>(
             Some(Validity::new(validity.not_before, expires_at)).filter(|v| *v != validity);
     }
     if let Some(constraints) = &narrowing.constraints {
-        if !token.constraints().cover(constraints) {
-            return Err(LifecycleError::Wider { field: "constraints" });
+        let constraints = constraints.clone().or(token.constraints());
+        if let Some(field) = token.constraints().exceeded_by(&constraints) {
+            return Err(LifecycleError::Wider { field });
         }
-        patch.constraints = Some(constraints.clone()).filter(|c| c != token.constraints());
+        patch.constraints = Some(constraints).filter(|c| c != token.constraints());
     }
     patch.bypasses_two_factor =
         (narrowing.require_two_factor && token.bypasses_two_factor()).then_some(false);

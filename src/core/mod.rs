@@ -20,6 +20,7 @@ pub mod issue;
 pub mod lifecycle;
 pub mod owner;
 pub mod policy;
+pub mod rate;
 mod record;
 pub mod rotation;
 pub mod scope;

@@ -46,6 +46,7 @@ impl TokenRecord {
             previous: None,
             bypasses_two_factor: false,
             constraints: Constraints::default(),
+            spent: 0,
             hint: "".into(),
             usage: Usage::default(),
             version: 0,

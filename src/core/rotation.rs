@@ -208,13 +208,14 @@ pub fn may_take_over<S: Scope>(
         Minting::Within if record.parent != Some(presented.id) => {
             return Err(IssueError::MintingForbidden);
         }
-        Minting::Within if !presented.constraints.cover(&record.constraints) => {
-            return Err(IssueError::ConstraintsExceeded);
-        }
         Minting::Within if record.validity.expires_at > presented.validity.expires_at => {
             return Err(IssueError::OutlivesParent);
         }
-        Minting::Within => {}
+        Minting::Within => {
+            if let Some(field) = presented.constraints.exceeded_by(&record.constraints) {
+                return Err(IssueError::ConstraintsExceeded { field });
+            }
+        }
     }
     if record.bypasses_two_factor && !presented.bypasses_two_factor {
         return Err(IssueError::BypassNotProved);

@@ -17,7 +17,7 @@ use super::scope::Grant;
 /// on its row and keeps the row.
 ///
 /// **If you lie:** `state`, `validity` and `owner_generation` end tokens, so a stale or defaulted
-/// answer is a token that outlives its revocation. `digest` must be the stored one, untouched.
+/// answer is a token that outlives its revocation; so is `spent` that ends one by its uses. `digest` must be the stored one, untouched.
 pub trait Token {
     /// The public id.
     fn id(&self) -> TokenId;
@@ -46,6 +46,8 @@ pub trait Token {
     fn bypasses_two_factor(&self) -> bool {
         false
     }
+    /// How many uses are spent, of a token that is good for so many.
+    fn spent(&self) -> u32;
     /// When it was last used, as far as is known.
     fn last_used_at(&self) -> Option<DateTime<Utc>>;
     /// The digest of its secret.
@@ -109,6 +111,9 @@ pub struct TokenRecord {
     pub bypasses_two_factor: bool,
     /// What else must hold when it is used.
     pub constraints: Constraints,
+    /// How many uses are spent, where the constraints say how many there are; counted by
+    /// [`spend`](crate::ports::store::TokenStore::spend).
+    pub spent: u32,
     /// The last six characters of its text, by which a person recognises it.
     pub hint: Box<str>,
     /// When and from where it was used.
@@ -150,6 +155,9 @@ impl Token for TokenRecord {
     }
     fn bypasses_two_factor(&self) -> bool {
         self.bypasses_two_factor
+    }
+    fn spent(&self) -> u32 {
+        self.spent
     }
     fn last_used_at(&self) -> Option<DateTime<Utc>> {
         self.usage.last_at

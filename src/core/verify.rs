@@ -57,9 +57,11 @@ pub struct Accepted {
 }
 
 /// Judges a presented token against its row, in one fixed order: digest, revoked, deactivated,
-/// not yet valid, expired, idle, owner, policy, address, scope.
+/// not yet valid, expired, idle, owner, policy, address, scope, uses.
 ///
 /// The order decides only what is logged: all refusals before the address have one public answer.
+/// Uses are judged and not counted, and a [rate](crate::core::rate::Rate) is not judged: both are for
+/// whoever keeps count, after this.
 ///
 /// # Errors
 ///
@@ -98,6 +100,9 @@ pub fn verify<T: Token + ?Sized, S: Scope>(
     let facts = Facts::of(token, owner, ends_at, rules);
     decide(facts, micros(now))?;
     admit(token.grant().read().as_ref(), token.constraints(), access)?;
+    if token.constraints().are_spent(token.spent()) {
+        return Err(Refusal::Spent.into());
+    }
     let rehash = ends_at.is_none() && !rules.keyring.is_current(token.digest());
     Ok(Accepted { generation, deadline: facts.deadline(), rehash })
 }

@@ -16,6 +16,10 @@ pub mod writing_a_store {}
 #[doc = include_str!("revocation.md")]
 pub mod revocation {}
 
+/// Where a token works, how often, and how many times.
+#[doc = include_str!("limits.md")]
+pub mod limits {}
+
 /// Authenticators, mailed codes, backup codes and passwords, and the proof that they were answered.
 #[doc = include_str!("second_factor.md")]
 pub mod second_factor {}

@@ -36,6 +36,11 @@ pub enum Denial {
     NoCredentials,
     /// Nobody judged what the request presents: the host forgot the layer.
     NoEvidence,
+    /// The token is live, and was used as often as its rate allows.
+    RateLimited {
+        /// After how many seconds it may be used again.
+        seconds: u64,
+    },
     /// Nobody can say now. This is no verdict.
     Unavailable,
     /// The route is served by a router that does not declare it.
@@ -63,6 +68,7 @@ impl Denial {
             Self::InvalidToken => "invalid_token",
             Self::NoCredentials => "no_credentials",
             Self::NoEvidence => "no_evidence",
+            Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Undeclared => "undeclared_route",
         }
@@ -76,6 +82,7 @@ impl Denial {
             Self::InvalidRequest(_) => StatusCode::BAD_REQUEST,
             Self::InvalidToken | Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::NoEvidence | Self::Undeclared => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -87,6 +94,9 @@ impl Denial {
             Self::InvalidToken => "the token is not accepted".into(),
             Self::NoCredentials => "this takes a bearer token".into(),
             Self::NoEvidence => "the server does not authenticate this route".into(),
+            Self::RateLimited { seconds } => {
+                format!("the token may be used again in {seconds} s").into()
+            }
             Self::Unavailable => "this cannot be answered now; try again".into(),
             Self::Undeclared => "the server does not declare this route".into(),
         }
@@ -137,6 +147,9 @@ impl Answers {
         if let Some(challenge) = self.challenge(denial) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
+        if let Denial::RateLimited { seconds } = denial {
+            headers.insert(RETRY_AFTER, (*seconds).into());
+        }
         response
     }
 
@@ -151,7 +164,10 @@ impl Answers {
             Denial::InsufficientScope(needed) => {
                 format!(r#"Bearer realm="{realm}", error="{}", scope="{needed}""#, denial.code())
             }
-            Denial::NoEvidence | Denial::Unavailable | Denial::Undeclared => return None,
+            Denial::NoEvidence
+            | Denial::RateLimited { .. }
+            | Denial::Unavailable
+            | Denial::Undeclared => return None,
         };
         // Realm and scope are quotable by their own rules.
         HeaderValue::try_from(text).ok()

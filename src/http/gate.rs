@@ -94,6 +94,7 @@ fn verdict(judged: Result<Verified, AuthenticateError>) -> Result<Credentials, D
     match judged {
         Ok(verified) => Ok(Credentials::Token(verified)),
         Err(AuthenticateError::NotOurs) => Ok(Credentials::NotOurs),
+        Err(AuthenticateError::RateLimited { seconds }) => Err(Denial::RateLimited { seconds }),
         Err(AuthenticateError::Refused(refusal)) => Err(Denial::of(refusal, None)),
         Err(AuthenticateError::Unavailable(_)) => Err(Denial::Unavailable),
     }

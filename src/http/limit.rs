@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 #[cfg(any(feature = "mattermost", feature = "rocketchat"))]
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::core::id::OwnerId;
 
@@ -39,14 +39,14 @@ pub struct Allowance {
 impl Allowance {
     /// How many seconds are left until then. A part of one rounds up: trying again a moment early
     /// would fail.
-    pub(crate) fn seconds_left(&self, now: DateTime<Utc>) -> i64 {
+    pub(crate) fn seconds_left(&self, now: DateTime<Utc>) -> u64 {
         let wait = self.resets_at.signed_duration_since(now);
         let part = i64::from(wait.subsec_nanos() > 0);
-        wait.num_seconds().saturating_add(part).max(0)
+        wait.num_seconds().saturating_add(part).try_into().unwrap_or_default()
     }
 
     /// Tells what is left, in the headers that both products have. What the last one counts differs.
-    pub(crate) fn tell(&self, reset: i64, headers: &mut HeaderMap) {
+    pub(crate) fn tell(&self, reset: impl Into<HeaderValue>, headers: &mut HeaderMap) {
         headers.insert("x-ratelimit-limit", self.limit.into());
         headers.insert("x-ratelimit-remaining", self.remaining.into());
         headers.insert("x-ratelimit-reset", reset.into());

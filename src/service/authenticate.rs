@@ -124,6 +124,9 @@ impl<S: Scope> Inner<S> {
         if let Err(refusal) = admit(class.grant.as_ref(), &class.key.constraints, access) {
             return Looked::Decided(Err(self.refused(refusal.into())));
         }
+        if let Err(error) = class.take(id) {
+            return Looked::Decided(Err(self.refused(error)));
+        }
         if hit.record_use {
             self.recorder.record(id, now, access.address);
         }

@@ -18,6 +18,13 @@ pub enum AuthenticateError {
     /// The text begins with no prefix of this host: another scheme may look at it.
     #[error("not a token of this host")]
     NotOurs,
+    /// It is live, and was used as often as its rate allows.
+    #[error("used too often")]
+    RateLimited {
+        /// After how many seconds it may be used again; a part of one rounds up, since a moment early
+        /// would be too early.
+        seconds: u64,
+    },
     /// It is refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -32,6 +39,7 @@ impl AuthenticateError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotOurs => "not_ours",
+            Self::RateLimited { .. } => "rate_limited",
             Self::Refused(refusal) => refusal.code(),
             Self::Unavailable(error) => error.code(),
         }

@@ -230,7 +230,7 @@ impl<S: Scope> Inner<S> {
             found = self.find_again(&verified).await?;
         }
         Ok(match found {
-            Ok((record, deadline)) => match self.index.handles(&record) {
+            Ok((record, deadline)) => match self.index.handles(&record, &self.rates) {
                 Some((_, class)) if class == verified.class => Ok(micros_of(deadline)),
                 _ => Err(EndReason::Narrowed),
             },

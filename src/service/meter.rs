@@ -46,6 +46,7 @@ mod counting {
         hits: [Stripe; STRIPES],
         accepted: AtomicU64,
         not_ours: AtomicU64,
+        rate_limited: AtomicU64,
         unavailable: AtomicU64,
         refused: [AtomicU64; Refusal::ALL.len()],
         told: Mutex<Counts>,
@@ -63,6 +64,7 @@ mod counting {
         hits: u64,
         accepted: u64,
         not_ours: u64,
+        rate_limited: u64,
         unavailable: u64,
         refused: [u64; Refusal::ALL.len()],
         dropped: u64,
@@ -86,6 +88,7 @@ mod counting {
         pub(in crate::service) fn refused(&self, error: &AuthenticateError) {
             let count = match error {
                 AuthenticateError::NotOurs => Some(&self.not_ours),
+                AuthenticateError::RateLimited { .. } => Some(&self.rate_limited),
                 AuthenticateError::Unavailable(_) => Some(&self.unavailable),
                 // The variants of an enum are numbered in their order.
                 AuthenticateError::Refused(refusal) => self.refused.get(*refusal as usize),
@@ -101,6 +104,7 @@ mod counting {
                 hits: self.hits.iter().fold(0, |sum, Stripe(count)| sum.wrapping_add(read(count))),
                 accepted: read(&self.accepted),
                 not_ours: read(&self.not_ours),
+                rate_limited: read(&self.rate_limited),
                 unavailable: read(&self.unavailable),
                 refused: self.refused.each_ref().map(read),
                 dropped,
@@ -138,6 +142,7 @@ mod counting {
             let accepted = |counts: Counts| counts.hits.wrapping_add(counts.accepted);
             outcome("accepted", accepted(now), accepted(before));
             outcome("not_ours", now.not_ours, before.not_ours);
+            outcome("rate_limited", now.rate_limited, before.rate_limited);
             outcome("unavailable", now.unavailable, before.unavailable);
             for (refusal, (now, before)) in
                 Refusal::ALL.iter().zip(now.refused.iter().zip(before.refused))

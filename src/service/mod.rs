@@ -13,6 +13,7 @@ mod list;
 pub mod live;
 mod meter;
 mod owner;
+mod rate;
 mod rotate;
 #[cfg(feature = "two-factor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "two-factor")))]
@@ -33,6 +34,7 @@ use self::freshness::Keeping;
 use self::index::Index;
 use self::live::Registry;
 use self::meter::Meter;
+use self::rate::Rates;
 use self::unknown::UnknownTexts;
 use self::usage::Recorder;
 use self::verified::Verified;
@@ -68,6 +70,7 @@ struct Inner<S: Scope> {
     audit: Arc<dyn AuditSink>,
     index: Index<S>,
     recorder: Recorder,
+    rates: Rates,
     unknown: UnknownTexts,
     keeping: Keeping,
     live: Arc<Registry>,
@@ -218,6 +221,7 @@ impl Builder {
             inner: Arc::new(Inner {
                 index: Index::new(self.expected, self.most.max(self.expected), freshness),
                 recorder: Recorder::new(),
+                rates: Rates::new(Arc::clone(&self.clock)),
                 unknown: UnknownTexts::new(self.unknown),
                 keeping: Keeping::new(node, self.bound),
                 live: Arc::default(),

@@ -41,6 +41,7 @@ impl<S: Scope> Tokens<S> {
             timer.wait(FLUSH_EVERY).await;
             // The store is in trouble: the uses are kept, and there is nobody to tell.
             let _ = self.inner.flush_usage().await;
+            self.inner.rates.forget_rested();
             #[cfg(feature = "metrics")]
             self.publish_metrics();
         }

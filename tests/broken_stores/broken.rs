@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::thread;
@@ -120,6 +121,7 @@ impl Broken {
                 | Flaw::QuotasAreCountedBefore
                 | Flaw::RevocationsExpectAVersion
                 | Flaw::SequencesAreTakenBefore
+                | Flaw::SpendingIsReadThenWritten
                 | Flaw::TotalsAreCountedBefore
                 | Flaw::UsesAreReadThenWritten
                 | Flaw::VersionsAreComparedBefore
@@ -940,6 +942,32 @@ impl TokenStore for Broken {
             self.noise().await;
         }
         Ok(())
+    }
+
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
+        let _step = self.step();
+        let spent = self.row(token).await.map(|row| row.spent);
+        if self.is(Flaw::SpendingIsReadThenWritten) {
+            self.pause();
+        }
+        match self.flaw {
+            Flaw::SpendingHasNoEnd => {
+                self.inner.spend(token, NonZeroU32::MAX).await?;
+                return Ok(true);
+            }
+            Flaw::SpendingIsAMutation => {
+                self.noise().await;
+            }
+            Flaw::SpendingIsReadThenWritten if spent.is_some_and(|spent| spent < uses.get()) => {
+                return self.inner.spend(token, NonZeroU32::MAX).await;
+            }
+            Flaw::SpendingTakesWhatIsBlocked if spent.is_some_and(|spent| spent < uses.get()) => {
+                self.inner.spend(token, uses).await?;
+                return Ok(true);
+            }
+            _ => {}
+        }
+        self.inner.spend(token, uses).await
     }
 
     async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {

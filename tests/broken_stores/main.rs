@@ -689,6 +689,21 @@ flaws! {
         sequences_follow_commits_under_contention
         the_store_assigns_number_sequence_and_version
     ];
+    spending_has_no_end: SpendingHasNoEnd breaks [
+        a_spent_use_is_no_change_and_stays_spent
+        a_token_is_good_for_so_many_uses
+        the_last_use_is_had_once
+        what_is_not_active_has_no_use_left
+    ];
+    spending_is_a_mutation: SpendingIsAMutation breaks [
+        a_spent_use_is_no_change_and_stays_spent
+    ];
+    spending_is_read_then_written: SpendingIsReadThenWritten breaks [
+        the_last_use_is_had_once
+    ];
+    spending_takes_what_is_blocked: SpendingTakesWhatIsBlocked breaks [
+        what_is_not_active_has_no_use_left
+    ];
     standings_are_set_again: StandingsAreSetAgain breaks [
         setting_a_standing_twice_changes_nothing
     ];

@@ -1,6 +1,7 @@
 //! A store in memory with something in between: to count calls, to stop them, to spoil rows.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -13,7 +14,7 @@ use keyfob::ports::store::{
     TokenStore, Use,
 };
 use keyfob::store::memory::MemoryStore;
-use keyfob::{Event, OwnerId, RealmId};
+use keyfob::{Event, OwnerId, RealmId, TokenId};
 
 /// What happens on the way to the store and back. The store itself is a real one.
 #[async_trait]
@@ -86,6 +87,10 @@ impl<W: Way> TokenStore for Detour<W> {
 
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
         self.by("mark_used", self.store.mark_used(uses)).await
+    }
+
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
+        self.by("spend", self.store.spend(token, uses)).await
     }
 
     async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {

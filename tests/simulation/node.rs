@@ -102,7 +102,9 @@ impl Node {
             Ok(verified) => (Outcome::Accepted, Some(verified)),
             Err(AuthenticateError::Refused(refusal)) => (Outcome::Refused(why(refusal)), None),
             Err(AuthenticateError::Unavailable(_)) => (Outcome::Unavailable, None),
-            Err(AuthenticateError::NotOurs) => (Outcome::Refused(Reason::Unsaid), None),
+            Err(AuthenticateError::NotOurs | AuthenticateError::RateLimited { .. }) => {
+                (Outcome::Refused(Reason::Unsaid), None)
+            }
         };
         self.book.end(place, outcome);
         verified

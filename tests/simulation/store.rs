@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -254,6 +255,10 @@ impl TokenStore for Way {
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
         let uses = uses.to_vec();
         self.read(move |centre| at_once(centre.store.mark_used(&uses))).await
+    }
+
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
+        self.change(move |centre| at_once(centre.store.spend(token, uses))).await
     }
 
     async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {

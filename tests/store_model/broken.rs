@@ -1,6 +1,7 @@
 //! Stores that keep the contract but for one thing: the store in memory, asked or quoted wrongly.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -134,6 +135,10 @@ impl TokenStore for Broken {
 
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
         self.store.mark_used(uses).await
+    }
+
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
+        self.store.spend(token, uses).await
     }
 
     async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {

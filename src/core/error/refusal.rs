@@ -39,6 +39,9 @@ pub enum Refusal {
     /// The token is live and may not do this.
     #[error("scope missing")]
     ScopeMissing,
+    /// It was good for so many uses, and they are spent.
+    #[error("all uses spent")]
+    Spent,
     /// The secret was replaced by rotation and its overlap is over.
     #[error("superseded secret")]
     Superseded,
@@ -52,7 +55,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one there is, in the order of their names.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Address,
         Self::Deactivated,
         Self::Expired,
@@ -64,6 +67,7 @@ impl Refusal {
         Self::Policy,
         Self::Revoked,
         Self::ScopeMissing,
+        Self::Spent,
         Self::Superseded,
         Self::Unknown,
         Self::WrongSecret,
@@ -84,6 +88,7 @@ impl Refusal {
             Self::Policy => "policy",
             Self::Revoked => "revoked",
             Self::ScopeMissing => "scope_missing",
+            Self::Spent => "spent",
             Self::Superseded => "superseded",
             Self::Unknown => "unknown",
             Self::WrongSecret => "wrong_secret",

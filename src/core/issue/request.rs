@@ -126,6 +126,8 @@ impl<S: Scope> IssueRequest<S> {
             self.not_before.map(|at| at.timestamp_micros().to_string()).unwrap_or_default(),
             self.lifetime.parameter(),
             self.shape.map_or_else(String::new, |shape| shape.name().to_owned()),
+            self.constraints.rate.map(|rate| format!("{rate:?}")).unwrap_or_default(),
+            self.constraints.uses.map(|uses| uses.to_string()).unwrap_or_default(),
         ];
         let mut bytes = Vec::new();
         for field in fields.into_iter().chain(scopes).chain(networks) {

@@ -5,6 +5,7 @@ mod node;
 mod query;
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -123,6 +124,19 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`]; nothing is lost but the record of use.
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError>;
+
+    /// Counts one use of a token that is good for `uses` in all; `false` when there is none left.
+    ///
+    /// Must decide that in the step that counts, and be durable before it returns: of those who ask
+    /// for the last use at the same time one gets it. A token that is unknown or not active has none
+    /// left. It changes neither version nor epoch.
+    ///
+    /// **If you lie:** a token that was given out for one use is used twice.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the use may be spent all the same, and nobody has had it.
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError>;
 
     /// The owner's state; [`OwnerState::unheard_of`] for one the store does not know.
     ///

@@ -57,7 +57,23 @@ impl<S: Scope> Inner<S> {
         if accepted.rehash {
             self.rehash(presented, &found.record).await;
         }
-        self.admit_to_index(presented, &accepted, ticket, &found, access)
+        let handles = self.index.handles(&found.record, &self.rates);
+        let handles = handles.ok_or_else(|| StoreError::unavailable("no handle is left"))?;
+        self.count(&found.record, handles.1).await?;
+        Ok(self.admit_to_index(presented, &accepted, ticket, &found, handles, access))
+    }
+
+    /// Counts a use against the token's limits, when nothing else speaks against it: what is refused
+    /// spends nothing.
+    async fn count(&self, record: &TokenRecord, class: u32) -> Result<(), AuthenticateError> {
+        if let Some(class) = self.index.class(class) {
+            class.take(record.id)?;
+        }
+        match record.constraints.uses {
+            // Somebody else had the last one, or has ended the token.
+            Some(uses) if !self.store.spend(record.id, uses).await? => Err(Refusal::Spent.into()),
+            _ => Ok(()),
+        }
     }
 
     pub(in crate::service) fn forget_refused(
@@ -115,12 +131,9 @@ impl<S: Scope> Inner<S> {
         accepted: &Accepted,
         ticket: Ticket,
         found: &Found,
+        (owner, class): (u32, u32),
         access: &Access<'_, S>,
-    ) -> Result<Verified, AuthenticateError> {
-        let digest = self.index_digest(presented, accepted, &found.record);
-        let words = indexed(presented, digest);
-        let handles = self.index.handles(&found.record);
-        let (owner, class) = handles.ok_or_else(|| StoreError::unavailable("no handle is left"))?;
+    ) -> Verified {
         let deadline = match accepted.deadline {
             Expiry::At(at) => micros(at),
             Expiry::Never => i64::MAX,
@@ -130,9 +143,13 @@ impl<S: Scope> Inner<S> {
         let now = micros(self.known_now());
         let id = found.record.id;
         self.recorder.record(id, now, access.address);
-        let secret = (id, words, presented.id().is_some());
-        self.index.fill((ticket, found.epoch), secret, &hit, second(now));
-        Ok(self.evidence(id, &hit))
+        // Only the store can count uses.
+        if found.record.constraints.uses.is_none() {
+            let digest = self.index_digest(presented, accepted, &found.record);
+            let secret = (id, indexed(presented, digest), presented.id().is_some());
+            self.index.fill((ticket, found.epoch), secret, &hit, second(now));
+        }
+        self.evidence(id, &hit)
     }
 
     /// The digest under which the index finds an accepted text: the one that its row holds, if that

@@ -1,20 +1,38 @@
 //! What many tokens have in common.
 
+use std::sync::Arc;
+
 use crate::core::constraints::Constraints;
-use crate::core::id::{Kind, ScopeName};
+use crate::core::id::{Kind, ScopeName, TokenId};
 use crate::core::scope::{Grant, Scope};
 use crate::core::token::TokenRecord;
+use crate::service::error::AuthenticateError;
+use crate::service::rate::{Limiter, Rates};
 
 /// What many tokens have in common, kept once.
 pub(in crate::service) struct Class<S: Scope> {
     pub(in crate::service) key: ClassKey,
     /// `None` when the host knows none of the names: it grants nothing.
     pub(in crate::service) grant: Option<Grant<S>>,
+    /// What counts their uses, if their rate is limited.
+    limiter: Option<Arc<Limiter>>,
 }
 
 impl<S: Scope> Class<S> {
-    pub(super) fn new(key: &ClassKey) -> Self {
-        Self { grant: key.names.read(), key: key.clone() }
+    pub(super) fn new(key: &ClassKey, rates: &Rates) -> Self {
+        let limiter = key.constraints.rate.map(|rate| rates.limiter(rate));
+        Self { grant: key.names.read(), key: key.clone(), limiter }
+    }
+}
+
+impl<S: Scope> Class<S> {
+    /// Counts a use of this token against its rate.
+    #[inline]
+    pub(in crate::service) fn take(&self, token: TokenId) -> Result<(), AuthenticateError> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        limiter.take(token).map_err(|seconds| AuthenticateError::RateLimited { seconds })
     }
 }
 

@@ -25,6 +25,7 @@ use crate::core::freshness::{Effect, Freshness, Lease, Poll, Reading, Ticket};
 use crate::core::id::{OwnerId, TokenId};
 use crate::core::scope::Scope;
 use crate::core::token::TokenRecord;
+use crate::service::rate::Rates;
 
 pub(super) struct Index<S: Scope> {
     table: Table,
@@ -118,13 +119,13 @@ impl<S: Scope> Index<S> {
 
     /// The handles of a token's owner and class, made if they are new. Those of a token that is in
     /// the table are there with it.
-    pub(super) fn handles(&self, record: &TokenRecord) -> Option<(u32, u32)> {
+    pub(super) fn handles(&self, record: &TokenRecord, rates: &Rates) -> Option<(u32, u32)> {
         let known = self.table.handles_of(Key::of(record.id)).find(|(owner, class)| {
             self.owner(*owner) == Some(&record.owner)
                 && self.class(*class).is_some_and(|class| class.key.is_of(record))
         });
         known.or_else(|| {
-            let class = self.classes.intern(&ClassKey::of(record), Class::new)?;
+            let class = self.classes.intern(&ClassKey::of(record), |key| Class::new(key, rates))?;
             Some((self.owners.intern(&record.owner, OwnerId::clone)?, class))
         })
     }

@@ -18,7 +18,7 @@ pub(super) const COLUMNS: &str = "t.number, t.realm, t.id, t.owner, t.owner_gene
      t.not_before, t.expires_at, t.created_at, t.changed_at, t.changed_sequence, t.scheme, \
      t.digest_key, t.digest, t.binding, t.generation, t.secret_issued_at, t.previous_scheme, \
      t.previous_key, t.previous_digest, t.previous_ends_at, t.bypasses_two_factor, \
-     t.constraints, t.hint, t.last_used_at, t.last_used_from, t.use_count, t.version";
+     t.constraints, t.spent, t.hint, t.last_used_at, t.last_used_from, t.use_count, t.version";
 
 /// What [`found`] reads after them, of the token's owner `o` and realm `r`.
 pub(super) const FOUND_WITH: &str =

@@ -72,6 +72,7 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
         Some(UNCONSTRAINED) => Constraints::default(),
         other => json(other, "constraints")?,
     };
+    let spent = given(row.integer()?, "spent")?;
     let hint = required(row.text()?, "hint")?.into();
     let last_used_at = instant(row.integer()?)?;
     let last_used_from: Option<IpAddr> =
@@ -102,6 +103,7 @@ pub(in crate::store) fn token<'r, R: Row<'r>>(row: &mut R) -> Result<TokenRecord
         previous,
         bypasses_two_factor,
         constraints,
+        spent,
         hint,
         usage,
         version: given(row.integer()?, "version")?,

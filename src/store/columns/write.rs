@@ -48,6 +48,7 @@ pub(in crate::store) fn of_token(record: &TokenRecord) -> Result<Named, Damaged>
         ("created_at", micros(record.created_at).into()),
         ("changed_at", micros(record.changed_at).into()),
         ("changed_sequence", signed(record.changed_sequence)?.into()),
+        ("spent", i64::from(record.spent).into()),
         ("last_used_at", record.usage.last_at.map(micros).into()),
         ("last_used_from", from.into()),
         ("use_count", signed(record.usage.count)?.into()),

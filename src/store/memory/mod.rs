@@ -11,6 +11,7 @@ mod realm;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use chrono::{DateTime, Utc};
 
 use self::realm::Realm;
 use crate::core::change::Change;
-use crate::core::id::{OwnerId, RealmId};
+use crate::core::id::{OwnerId, RealmId, TokenId};
 use crate::core::owner::OwnerState;
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
@@ -112,6 +113,10 @@ impl TokenStore for MemoryStore {
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
         self.locked().mark_used(uses);
         Ok(())
+    }
+
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
+        Ok(self.locked().spend(token, uses))
     }
 
     async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {

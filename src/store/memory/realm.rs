@@ -1,6 +1,7 @@
 //! One realm's tokens, owners, events and factors, changed one step at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
 
@@ -167,6 +168,12 @@ impl Realm {
             }
             usage.count = usage.count.saturating_add(new.usage.count);
         }
+    }
+
+    pub(super) fn spend(&mut self, token: TokenId, uses: NonZeroU32) -> bool {
+        let row = self.by_id.get(&token).and_then(|number| self.rows.get_mut(number));
+        let row = row.filter(|row| row.state == State::Active && row.spent < uses.get());
+        row.map(|row| row.spent = row.spent.saturating_add(1)).is_some()
     }
 
     pub(super) fn owner(&self, owner: &OwnerId) -> OwnerState {

@@ -22,6 +22,7 @@ mod trouble;
 mod write;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,7 +34,7 @@ use self::line::Line;
 pub use self::options::PostgresOptions;
 use self::trouble::Trouble;
 use crate::core::change::Change;
-use crate::core::id::{OwnerId, RealmId};
+use crate::core::id::{OwnerId, RealmId, TokenId};
 use crate::core::owner::OwnerState;
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
@@ -200,6 +201,12 @@ impl TokenStore for PostgresStore {
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
         let (to, uses) = (self.clone(), uses.to_vec());
         self.change(async move { write::mark_used(&to.shared.changes, &to.realm, &uses).await })
+            .await
+    }
+
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
+        let to = self.clone();
+        self.change(async move { write::spend(&to.shared.changes, &to.realm, token, uses).await })
             .await
     }
 

@@ -95,6 +95,7 @@ CREATE TABLE keyfob.states (
     last_used_at     bigint,
     last_used_from   text,
     use_count        bigint NOT NULL CHECK (use_count >= 0),
+    spent            bigint NOT NULL CHECK (spent >= 0),
     version          bigint NOT NULL CHECK (version >= 1),
     -- A row that says it ended must say how, and one that is active must not.
     CHECK ((state = 0) = (ended IS NULL AND ended_at IS NULL))
@@ -108,7 +109,7 @@ CREATE INDEX states_by_name ON keyfob.states (realm, owner, kind, name) WHERE st
 -- owner's list it would read the states of all tokens that are older than the owner's.
 CREATE VIEW keyfob.records AS
     SELECT t.*, s.name, s.state, s.ended, s.ended_at, s.changed_at, s.changed_sequence,
-        s.last_used_at, s.last_used_from, s.use_count, s.version
+        s.last_used_at, s.last_used_from, s.use_count, s.spent, s.version
     FROM keyfob.tokens t JOIN keyfob.states s ON s.number = t.number + 0;
 
 CREATE TABLE keyfob.issued (
@@ -508,6 +509,16 @@ BEGIN
     FROM uses u JOIN keyfob.tokens t ON t.realm = in_realm AND t.id = u.id
     WHERE s.number = t.number;
 END $$;
+
+-- The row's own lock orders those who want the last use: each looks at what the one before it left.
+CREATE FUNCTION keyfob.spend(in_realm text, of_id bytea, uses bigint) RETURNS bigint LANGUAGE sql AS $$
+    WITH spent AS (
+        UPDATE keyfob.states s SET spent = s.spent + 1 FROM keyfob.tokens t
+        WHERE t.realm = in_realm AND t.id = of_id AND s.number = t.number
+            AND s.state = 0 AND s.spent < uses
+        RETURNING 1)
+    SELECT count(*) FROM spent;
+$$;
 
 CREATE FUNCTION keyfob.prune(in_realm text, dead_before bigint, most bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

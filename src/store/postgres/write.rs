@@ -1,5 +1,6 @@
 //! Changes, each one call of a function of the schema.
 
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
@@ -136,6 +137,20 @@ pub(super) async fn mark_used(line: &Line, realm: &RealmId, uses: &[Use]) -> Res
         line.change(&ask).await?;
     }
     Ok(())
+}
+
+pub(super) async fn spend(
+    line: &Line,
+    realm: &RealmId,
+    token: TokenId,
+    uses: NonZeroU32,
+) -> Result<bool, Trouble> {
+    let ask = Ask::often("SELECT keyfob.spend($1, $2, $3)")
+        .with(String::from(realm.as_str()))
+        .with(token.as_bytes().to_vec())
+        .with(i64::from(uses.get()));
+    let rows = line.change(&ask).await?;
+    Ok(given::<u64>(Fields::of(only(&rows)?).integer()?, "spent")? == 1)
 }
 
 /// Changes of the realm wait for uses that are being written: some milliseconds for so many.

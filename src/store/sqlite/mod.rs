@@ -22,6 +22,7 @@ mod write;
 mod writer;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,7 +38,7 @@ use self::rows::Trouble;
 use self::write::Writing;
 use self::writer::Writer;
 use crate::core::change::Change;
-use crate::core::id::{OwnerId, RealmId};
+use crate::core::id::{OwnerId, RealmId, TokenId};
 use crate::core::owner::OwnerState;
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Found, Insert, Inserted, Invalidations, Lookup, MassRevocation,
@@ -191,6 +192,10 @@ impl TokenStore for SqliteStore {
     async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
         let uses = uses.to_vec();
         self.write(move |writing| writing.mark_used(&uses)).await
+    }
+
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
+        self.write(move |writing| writing.spend(token, uses)).await
     }
 
     async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {

@@ -55,6 +55,7 @@ CREATE TABLE tokens (
     previous_ends_at    INTEGER,
     bypasses_two_factor INTEGER NOT NULL CHECK (bypasses_two_factor IN (0, 1)),
     constraints         TEXT    NOT NULL,
+    spent               INTEGER NOT NULL CHECK (spent >= 0),
     hint                TEXT    NOT NULL,
     last_used_at        INTEGER,
     last_used_from      TEXT,

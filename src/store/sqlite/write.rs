@@ -1,5 +1,7 @@
 //! Changes, each inside the writer's transaction.
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, named_params, params, params_from_iter};
 
@@ -140,6 +142,15 @@ impl Writing<'_> {
             ])?;
         }
         Ok(())
+    }
+
+    pub(super) fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, Trouble> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE tokens SET spent = spent + 1
+             WHERE realm = ?1 AND id = ?2 AND state = 0 AND spent < ?3",
+        )?;
+        let key = params![self.realm.as_str(), token.as_bytes(), uses.get()];
+        Ok(statement.execute(key)? == 1)
     }
 
     pub(super) fn set_owner(&self, change: &OwnerChange) -> Result<OwnerSet, Trouble> {

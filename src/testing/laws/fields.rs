@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use std::num::NonZeroU32;
+
 use ipnet::IpNet;
 
 use super::harness::{Harness, assert_same, by_digest};
@@ -10,6 +12,7 @@ use crate::core::constraints::Constraints;
 use crate::core::digest::{Digest, DigestScheme, StoredDigest};
 use crate::core::event::Actor;
 use crate::core::id::{KeyId, Kind, Note, OwnerId, ScopeName, TokenName};
+use crate::core::rate::Rate;
 use crate::core::scope::Grant;
 use crate::core::time::LATEST;
 use crate::core::token::{Ended, Expiry, Previous, State, TokenRecord, Usage, Validity};
@@ -136,9 +139,17 @@ pub(super) fn constraints_survive(harness: &Harness<'_>) {
     };
     survives(
         harness,
-        &[&|r| r.constraints = from(&["192.0.2.0/24"]), &|r| {
-            r.constraints = from(&["2001:db8::/32", "203.0.113.7/32", "::1/128", "0.0.0.0/0"])
-        }],
+        &[
+            &|r| r.constraints = from(&["192.0.2.0/24"]),
+            &|r| {
+                r.constraints = from(&["2001:db8::/32", "203.0.113.7/32", "::1/128", "0.0.0.0/0"]);
+            },
+            &|r| r.constraints = from(&[]).at_rate(Rate::new(1_000, 60).expect("a rate")),
+            &|r| {
+                r.constraints = from(&["192.0.2.0/24"]).for_uses(NonZeroU32::MAX);
+                r.spent = u32::MAX - 1;
+            },
+        ],
     );
 }
 

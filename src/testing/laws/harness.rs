@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -66,11 +67,11 @@ pub(super) struct Subject<'h> {
 }
 
 macro_rules! plain_calls {
-    ($($name:ident($argument:ident: $type:ty) -> $answer:ty;)+) => {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
         $(
             #[track_caller]
-            pub(super) fn $name(&self, $argument: $type) -> $answer {
-                self.wait(self.store.$name($argument)).expect(concat!(stringify!($name), " has an answer"))
+            pub(super) fn $name(&self $(, $argument: $type)*) -> $answer {
+                self.wait(self.store.$name($($argument),*)).expect(concat!(stringify!($name), " has an answer"))
             }
         )+
     };
@@ -84,26 +85,19 @@ impl Subject<'_> {
         apply(change: &Change) -> Applied;
         revoke_all(revocation: &MassRevocation) -> Revoked;
         mark_used(uses: &[Use]) -> ();
+        spend(token: TokenId, uses: NonZeroU32) -> bool;
         owner(owner: &OwnerId) -> OwnerState;
         set_owner(change: &OwnerChange) -> OwnerSet;
         invalidations(since: Epoch) -> Invalidations;
         report_node(report: &NodeReport) -> ();
+        nodes() -> Vec<NodeReport>;
         forget_node(node: NodeId) -> ();
+        prune(dead_before: DateTime<Utc>, limit: u32) -> u64;
         events(query: &EventQuery) -> Vec<StoredEvent>;
-    }
-
-    #[track_caller]
-    pub(super) fn nodes(&self) -> Vec<NodeReport> {
-        self.wait(self.store.nodes()).expect("nodes has an answer")
     }
 
     pub(super) fn realm(&self) -> &RealmId {
         self.store.realm()
-    }
-
-    #[track_caller]
-    pub(super) fn prune(&self, dead_before: DateTime<Utc>, limit: u32) -> u64 {
-        self.wait(self.store.prune(dead_before, limit)).expect("prune has an answer")
     }
 
     pub(super) fn try_insert(&self, insert: Insert) -> Result<Inserted, StoreError> {
@@ -316,7 +310,7 @@ pub(super) fn assert_same_but_usage(left: &TokenRecord, right: &TokenRecord) {
     same! {
         id number realm owner owner_generation creator parent kind prefix name note grant state
         validity created_at changed_at changed_sequence generation secret_issued_at bypasses_two_factor constraints
-        hint version
+        spent hint version
     }
     assert_eq!(bits(&left.digest), bits(&right.digest), "digest");
     assert_eq!(left.binding.as_bytes(), right.binding.as_bytes(), "binding");

@@ -232,7 +232,11 @@ macro_rules! __with_store_laws {
                 counts_of_uses_add_up
                 no_use_is_lost_under_contention
                 a_use_is_no_change
-                a_use_of_an_unknown_token_is_skipped;
+                a_use_of_an_unknown_token_is_skipped
+                a_token_is_good_for_so_many_uses
+                the_last_use_is_had_once
+                what_is_not_active_has_no_use_left
+                a_spent_use_is_no_change_and_stays_spent;
         }
     };
 }

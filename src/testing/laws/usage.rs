@@ -1,10 +1,11 @@
 //! Writing down that tokens were used.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
-use super::harness::{Harness, assert_same_but_usage, race};
+use super::harness::{Harness, assert_same, assert_same_but_usage, race, to_name};
 use crate::core::id::TokenId;
-use crate::core::token::Usage;
+use crate::core::token::{State, TokenRecord, Usage};
 use crate::ports::store::Use;
 use crate::testing::sample;
 
@@ -68,6 +69,59 @@ pub(super) fn a_use_of_an_unknown_token_is_skipped(harness: &Harness<'_>) {
     store.mark_used(&[used(unknown, 20, 1), used(id, 20, 1), used(unknown, 30, 1)]);
     assert_eq!(store.row(id).usage, used(id, 20, 1).usage);
     assert!(store.try_found(unknown).is_none());
+}
+
+pub(super) fn a_token_is_good_for_so_many_uses(harness: &Harness<'_>) {
+    let store = harness.store();
+    let rows = store.add_many(&sample::owner(1), 0..2);
+    for (uses, expected) in [(2, true), (2, true), (2, false), (3, true), (3, false), (1, false)] {
+        assert_eq!(store.spend(rows[0].id, times(uses)), expected, "of {uses}");
+    }
+    assert_eq!(store.row(rows[0].id).spent, 3);
+    assert_eq!(store.row(rows[1].id).spent, 0, "another token's");
+}
+
+pub(super) fn the_last_use_is_had_once(harness: &Harness<'_>) {
+    let store = harness.store();
+    let id = store.add(sample::record(&sample::owner(1), 1)).id;
+    let had = race(|_| store.spend(id, times(3)));
+    assert!(had.len() > 3, "too few to fight for it");
+    assert_eq!(had.iter().filter(|had| **had).count(), 3);
+    assert_eq!(store.row(id).spent, 3);
+}
+
+pub(super) fn what_is_not_active_has_no_use_left(harness: &Harness<'_>) {
+    let store = harness.store();
+    let rows = store.add_many(&sample::owner(1), 0..2);
+    store.deactivate(&rows[0]);
+    store.revoke(&rows[1]);
+    let unknown = sample::record(&sample::owner(1), 9).id;
+    for id in [rows[0].id, rows[1].id, unknown] {
+        assert!(!store.spend(id, times(5)));
+    }
+    assert!(store.try_found(unknown).is_none());
+    store.set_state(&rows[0], State::Active);
+    assert!(store.spend(rows[0].id, times(1)), "a use was spent that nobody had");
+}
+
+pub(super) fn a_spent_use_is_no_change_and_stays_spent(harness: &Harness<'_>) {
+    let store = harness.store();
+    let row = store.add(sample::record(&sample::owner(1), 1));
+    let before = (store.epoch(), store.all_events(), store.owner(&row.owner));
+    assert!(store.spend(row.id, times(1)));
+    let spent = TokenRecord { spent: 1, ..row };
+    assert_same(&store.row(spent.id), &spent);
+    assert_eq!((store.epoch(), store.all_events(), store.owner(&spent.owner)), before);
+    // Whatever happens to the token, what was spent is.
+    store.change(&to_name(&spent, "renamed"));
+    store.deactivate(&spent);
+    store.set_state(&spent, State::Active);
+    store.mark_used(&[used(spent.id, 20, 1)]);
+    assert!(!store.spend(spent.id, times(1)));
+}
+
+fn times(uses: u32) -> NonZeroU32 {
+    NonZeroU32::new(uses).expect("not none")
 }
 
 /// A use at this second, from an address that tells which second it was.

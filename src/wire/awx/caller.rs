@@ -203,6 +203,7 @@ impl<S: Scope> Awx<S> {
     async fn by_token(&self, text: &str, address: Option<IpAddr>) -> Result<Caller, Failure> {
         let judged = self.layer.authenticate(text, address).await;
         let token = judged.map_err(|error| match error {
+            AuthenticateError::RateLimited { seconds } => Failure::Throttled { seconds },
             AuthenticateError::Unavailable(_) => Failure::Unavailable,
             AuthenticateError::NotOurs | AuthenticateError::Refused(_) => Failure::Anonymous,
         })?;

@@ -52,7 +52,7 @@ pub enum Failure {
     NotAnObject,
     /// The caller may not do this.
     Permissions,
-    /// There were too many wrong passwords.
+    /// There were too many wrong passwords, or the token was used as often as its rate allows.
     Throttled {
         /// How long nothing is looked at.
         seconds: u64,

@@ -99,6 +99,7 @@ impl<S: Scope> Mattermost<S> {
     ) -> Result<Caller, Failure> {
         let judged = self.layer.authenticate(text, address).await;
         let token = judged.map_err(|error| match error {
+            AuthenticateError::RateLimited { seconds } => Failure::LimitExceeded { seconds },
             AuthenticateError::Unavailable(_) => Failure::Unavailable,
             AuthenticateError::NotOurs | AuthenticateError::Refused(_) => Failure::SessionExpired,
         })?;

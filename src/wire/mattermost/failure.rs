@@ -45,8 +45,12 @@ pub enum Failure {
     InvalidField(Field),
     /// A part of the path is not an id.
     InvalidParameter(&'static str),
-    /// The host's limiter refuses; the one answer that is plain text.
-    LimitExceeded,
+    /// The host's limiter refuses, or the token was used as often as its rate allows; the one answer
+    /// that is plain text.
+    LimitExceeded {
+        /// After how many seconds the next request is served.
+        seconds: u64,
+    },
     /// The server demands a second factor of this account, or of this operation.
     MfaRequired,
     /// There is no such account.
@@ -135,7 +139,7 @@ impl Failure {
             | Self::NoPolicy
             | Self::QuotaReached => StatusCode::BAD_REQUEST,
             Self::Host { status, .. } => *status,
-            Self::LimitExceeded => StatusCode::TOO_MANY_REQUESTS,
+            Self::LimitExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MfaRequired | Self::Permissions => StatusCode::FORBIDDEN,
             Self::MissingAccount | Self::MissingToken | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::QueryToken | Self::SessionExpired => StatusCode::UNAUTHORIZED,
@@ -158,7 +162,7 @@ impl Failure {
             Self::InvalidBody(_) => "api.context.invalid_body_param.app_error",
             Self::InvalidField(field) => field.id(),
             Self::InvalidParameter(_) => "api.context.invalid_url_param.app_error",
-            Self::LimitExceeded => "api.context.rate_limit_exceeded.app_error",
+            Self::LimitExceeded { .. } => "api.context.rate_limit_exceeded.app_error",
             Self::MfaRequired => "api.context.mfa_required.app_error",
             Self::MissingAccount => "app.user.missing_account.const",
             Self::MissingToken => Step::GetByUser.id(),
@@ -201,7 +205,7 @@ impl Failure {
             Self::InvalidParameter(name) => {
                 return format!("Invalid or missing {name} parameter in request URL.").into();
             }
-            Self::LimitExceeded => "limit exceeded",
+            Self::LimitExceeded { .. } => "limit exceeded",
             Self::MfaRequired => "Multi-factor authentication is required on this server.",
             Self::MissingAccount => "Unable to find the user.",
             Self::MissingToken => Step::GetByUser.message(),
@@ -225,9 +229,10 @@ impl Failure {
     /// The answer to the request of this id.
     pub(super) fn response(&self, request_id: &str) -> Response {
         let status = self.status();
-        if let Self::LimitExceeded = self {
-            return (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], self.message())
-                .into_response();
+        if let Self::LimitExceeded { seconds } = self {
+            let text = HeaderValue::from_static("text/plain; charset=utf-8");
+            let headers = [(CONTENT_TYPE, text), (RETRY_AFTER, (*seconds).into())];
+            return (status, headers, self.message()).into_response();
         }
         let envelope = Envelope {
             id: self.id(),

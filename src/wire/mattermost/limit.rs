@@ -3,7 +3,6 @@
 use axum::extract::{MatchedPath, Request};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
 
 use crate::http::{Allowance, Limiter, client_address};
 
@@ -18,9 +17,5 @@ pub(super) fn take(limiter: &dyn Limiter, request: &Request) -> Allowance {
 
 /// In the product's headers, which count seconds from now.
 pub(super) fn tell(allowance: &Allowance, now: DateTime<Utc>, headers: &mut HeaderMap) {
-    let seconds = allowance.seconds_left(now);
-    allowance.tell(seconds, headers);
-    if !allowance.is_admitted {
-        headers.insert(RETRY_AFTER, seconds.into());
-    }
+    allowance.tell(allowance.seconds_left(now), headers);
 }

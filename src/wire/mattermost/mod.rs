@@ -207,7 +207,10 @@ async fn answer<S: Scope>(
     let id = id.map(|id| id.to_string()).unwrap_or_default();
     let allowance = face.limiter.as_ref().map(|limiter| limit::take(&**limiter, &request));
     let mut response = match &allowance {
-        Some(allowance) if !allowance.is_admitted => Failure::LimitExceeded.into_response(),
+        Some(allowance) if !allowance.is_admitted => {
+            let seconds = allowance.seconds_left(tokens.now());
+            Failure::LimitExceeded { seconds }.into_response()
+        }
         _ => next.run(request).await,
     };
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {

@@ -23,7 +23,7 @@ pub(super) fn document<S: Scope>(face: &Mattermost<S>) -> String {
             _ => json!({"type": "string", "pattern": "^[A-Za-z0-9]{26}$"}),
         },
         bodies: &[JSON],
-        everywhere: if face.limiter.is_some() { &["429"] } else { &[] },
+        everywhere: &["429"],
         failure: |status| match status {
             "429" => json!({
                 "description": "Too many requests.",

@@ -210,10 +210,17 @@ fn instant(value: Value) -> Option<DateTime<Utc>> {
 }
 
 fn constraints(keys: &mut Keys<Value>) -> Result<Option<Constraints>, Fault> {
-    let networks = keys.take("addresses", NETWORKS, |value| {
+    let addresses = keys.take("addresses", NETWORKS, |value| {
         texts(value)?.iter().map(|text| network(text)).collect::<Option<Vec<IpNet>>>()
     })?;
-    Ok(networks.map(Constraints::from_addresses))
+    let rate = keys.take("rate", RATE, |value| {
+        // A list would be read as well.
+        value.is_object().then(|| serde_json::from_value(value).ok()).flatten()
+    })?;
+    let uses = keys.take("uses", USES, |value| serde_json::from_value(value).ok())?;
+    let mut constraints = Constraints::from_addresses(addresses.unwrap_or_default());
+    (constraints.rate, constraints.uses) = (rate, uses);
+    Ok(Some(constraints).filter(|constraints| *constraints != Constraints::default()))
 }
 
 /// A network, or one address, which is a network of one.
@@ -235,8 +242,10 @@ const MOST_SECONDS: i64 = 253_402_300_799;
 const INSTANT: &str = "an instant of RFC 3339 in the years 1970 to 9999";
 const INSTANT_OR_NULL: &str = "null, or an instant of RFC 3339 in the years 1970 to 9999";
 const NETWORKS: &str = "1 to 100 networks such as 192.0.2.0/24";
+const RATE: &str = "1 to 1000000 uses in 1 to 86400 seconds";
 const SCOPES: &str = "\"full\", or 1 to 100 names of scopes";
 const SECONDS: &str = "a whole number of seconds";
+const USES: &str = "a whole number from 1 to 4294967295";
 
 #[cfg(test)]
 mod tests {

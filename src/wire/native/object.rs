@@ -1,6 +1,7 @@
 //! What the answers hold: tokens, lists of them, and owners.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -54,6 +55,22 @@ pub(super) struct Token {
     creator: By,
     /// Where it may be used from; null for anywhere.
     addresses: Option<Vec<String>>,
+    /// How often it may be used on each server; null for as often as one likes.
+    rate: Option<RateObject>,
+    /// How many uses it is good for; null where they are not counted.
+    uses: Option<u32>,
+    /// How many of them are spent.
+    spent: u32,
+}
+
+/// So many uses in so many seconds.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rate)]
+pub(super) struct RateObject {
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    uses: u32,
+    #[schema(minimum = 1, maximum = 86_400)]
+    seconds: u32,
 }
 
 impl Token {
@@ -89,6 +106,12 @@ impl Token {
             creator: By::of(&record.creator),
             addresses: (!addresses.is_empty())
                 .then(|| addresses.iter().map(ToString::to_string).collect()),
+            rate: record
+                .constraints
+                .rate
+                .map(|rate| RateObject { uses: rate.uses(), seconds: rate.seconds() }),
+            uses: record.constraints.uses.map(NonZeroU32::get),
+            spent: record.spent,
         }
     }
 }

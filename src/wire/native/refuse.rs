@@ -87,7 +87,7 @@ impl From<IssueError> for Refused {
             IssueError::Randomness => return unavailable().into(),
             IssueError::KindWithoutPrefix { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             IssueError::OwnerNotActive => StatusCode::CONFLICT,
-            IssueError::ConstraintsExceeded
+            IssueError::ConstraintsExceeded { .. }
             | IssueError::ForeignOwner
             | IssueError::GrantExceeded
             | IssueError::MintingForbidden
@@ -139,7 +139,6 @@ fn unavailable() -> Problem {
 /// The key that a field has in these bodies.
 fn wire_name(field: &'static str) -> &'static str {
     match field {
-        "constraints" => "addresses",
         "grant" => "scopes",
         field => field,
     }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::codec::MOST_ITEMS;
-use super::object::{Granted, Owner, Token, TokenList};
+use super::object::{Granted, Owner, RateObject, Token, TokenList};
 use crate::wire::openapi::{object, text};
 
 /// Every schema by its name. Objects are closed; an answer has all of its keys, a body as many
@@ -105,9 +105,14 @@ struct Creation {
     /// Where it may be used from: networks or addresses.
     #[schema(min_items = 1, max_items = 100)]
     addresses: Vec<String>,
+    /// How often it may be used on each server.
+    rate: RateObject,
+    /// How many uses it is good for.
+    #[schema(minimum = 1)]
+    uses: u32,
 }
 
-/// What is to be different. Scopes, networks and expiry may only be narrowed.
+/// What is to be different. Scopes, constraints and expiry may only be narrowed.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it is a description; `codec` reads the bytes")]
 struct Edit {
@@ -118,6 +123,9 @@ struct Edit {
     expires_at: String,
     #[schema(min_items = 1, max_items = 100)]
     addresses: Vec<String>,
+    rate: RateObject,
+    #[schema(minimum = 1)]
+    uses: u32,
 }
 
 /// Why something is ended.

@@ -15,6 +15,11 @@ pub(super) enum Failure {
     InvalidClient,
     /// No form with one token.
     InvalidRequest,
+    /// The token was used as often as its rate allows.
+    RateLimited {
+        /// After how many seconds it may be used again.
+        seconds: u64,
+    },
     /// Nobody can say now.
     Unavailable,
 }
@@ -30,6 +35,7 @@ impl IntoResponse for Failure {
         let (status, error) = match self {
             Self::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
             Self::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request"),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         };
         let mut response = answer(status, json!({"error": error}).to_string());
@@ -39,6 +45,9 @@ impl IntoResponse for Failure {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
             }
             Self::InvalidRequest => {}
+            Self::RateLimited { seconds } => {
+                headers.insert(RETRY_AFTER, seconds.into());
+            }
             Self::Unavailable => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }

@@ -119,7 +119,8 @@ impl<S: Scope> OAuth<S> {
     /// - `iat` is when the text was made; absent for a replaced one, since nobody knows any more.
     /// - `nbf` is from when it works, which is `iat` where nothing else was asked for.
     ///
-    /// To be asked is a use of a token.
+    /// To be asked is a use of a token: it counts against those that it is good for, and one that was
+    /// used as often as its rate allows is answered with 429.
     pub fn introspection<T: Clone + Send + Sync + 'static>(&self, path: &str) -> Router<T> {
         Router::new().route(path, post(introspect::<S>)).with_state(self.clone())
     }
@@ -154,6 +155,9 @@ impl<S: Scope> OAuth<S> {
         let tokens = self.layer.tokens();
         let token = match tokens.authenticate_strict(text, &Access::any()).await {
             Ok(token) => token,
+            Err(AuthenticateError::RateLimited { seconds }) => {
+                return Err(Failure::RateLimited { seconds });
+            }
             Err(AuthenticateError::Unavailable(_)) => return Err(Failure::Unavailable),
             Err(AuthenticateError::NotOurs | AuthenticateError::Refused(_)) => return Ok(None),
         };

@@ -53,6 +53,7 @@ impl<S: Scope> RocketChat<S> {
         let tokens = self.two_factor.tokens();
         let judged = self.layer.authenticate(text, address).await;
         let token = judged.map_err(|error| match error {
+            AuthenticateError::RateLimited { seconds } => Failure::too_many_requests(seconds),
             AuthenticateError::Unavailable(_) => Failure::unavailable(),
             AuthenticateError::NotOurs | AuthenticateError::Refused(_) => Failure::unauthorized(),
         })?;

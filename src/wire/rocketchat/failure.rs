@@ -131,7 +131,7 @@ impl Failure {
 
     /// There were too many requests; the next one is served in so many seconds.
     #[must_use]
-    pub fn too_many_requests(seconds: i64) -> Self {
+    pub fn too_many_requests(seconds: u64) -> Self {
         let what = format!(
             "Error, too many requests. Please slow down. You must wait {seconds} seconds before \
              trying this endpoint again. [error-too-many-requests]"

@@ -21,7 +21,7 @@ pub(super) fn document<S: Scope>(face: &RocketChat<S>) -> String {
         parameters,
         in_path: |_| text(),
         bodies: &[JSON, "application/x-www-form-urlencoded"],
-        everywhere: if face.limiter.is_some() { &["429"] } else { &[] },
+        everywhere: &["429"],
         failure: |status| {
             let schema = match status {
                 "400" => "Error",

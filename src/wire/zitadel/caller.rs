@@ -53,6 +53,7 @@ impl<S: Scope> Zitadel<S> {
         let text = presented(&request.headers)?;
         let judged = self.layer.authenticate(text, client_address(&request.extensions)).await;
         let token = judged.map_err(|error| match error {
+            AuthenticateError::RateLimited { seconds } => Failure::RateLimited { seconds },
             AuthenticateError::Unavailable(_) => Failure::Unavailable,
             // Whoever reads the text can tell that much.
             AuthenticateError::NotOurs | AuthenticateError::Refused(Refusal::Malformed) => {

@@ -86,6 +86,11 @@ pub enum Failure {
     /// The account has as many tokens as the host's policy allows, which the product knows nothing
     /// of either.
     QuotaReached,
+    /// The token was used as often as its rate allows, of which the product knows nothing.
+    RateLimited {
+        /// After how many seconds it may be used again.
+        seconds: u64,
+    },
     /// There are too many tokens to be sorted by what the store cannot sort them by.
     TooManyToSort,
     /// Nobody can say now: 503, so that clients try again.
@@ -149,6 +154,7 @@ impl Failure {
             Self::OtherMethod => (Code::Unimplemented, ""),
             Self::OwnerNotActive => (Code::FailedPrecondition, "COMMAND-notActive"),
             Self::QuotaReached => (Code::ResourceExhausted, "COMMAND-quotaReached"),
+            Self::RateLimited { .. } => (Code::ResourceExhausted, ""),
             Self::TooManyToSort => (Code::ResourceExhausted, "QUERY-tooMany"),
             Self::Unavailable => (Code::Unavailable, ""),
             Self::UnknownOrganization => (Code::PermissionDenied, "AUTH-Bs7Ds"),
@@ -195,6 +201,7 @@ impl Failure {
             Self::OtherMethod => "Method Not Allowed",
             Self::OwnerNotActive => "User is not active",
             Self::QuotaReached => "The user has as many Personal Access Tokens as it may have",
+            Self::RateLimited { .. } => "token used too often",
             Self::TooManyToSort => "Too many results to be sorted by this",
             Self::Unavailable => "temporarily unavailable",
             Self::UnknownOrganization => "Organisation doesn't exist",
@@ -224,6 +231,9 @@ impl Failure {
             _ => (status, [(CONTENT_TYPE, "application/json")], self.body(dialect)).into_response(),
         };
         let headers = response.headers_mut();
+        if let Self::RateLimited { seconds } = self {
+            headers.insert(RETRY_AFTER, (*seconds).into());
+        }
         match status {
             // A 401 names what would be accepted (RFC 9110, section 15.5.2).
             StatusCode::UNAUTHORIZED => {

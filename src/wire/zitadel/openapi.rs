@@ -17,7 +17,7 @@ pub(super) fn document<S: Scope>(face: &Zitadel<S>) -> String {
         parameters: |_, _| Vec::new(),
         in_path: |_| id(),
         bodies: &[JSON],
-        everywhere: &[],
+        everywhere: &["429"],
         failure: |status| match status {
             "415" => json!({"description": "The call is not in JSON."}),
             _ => response("An error, told apart by its id.", "application/json", "Error"),

@@ -1,6 +1,7 @@
 //! The public async functions, each with something for it to do.
 
 use std::future::{Future, poll_fn};
+use std::num::NonZeroU32;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -265,6 +266,7 @@ cases! {
         let uses = [s.parent.id, s.child.id].map(|token| Use { token, usage });
         s.store().mark_used(&uses).await
     };
+    "TokenStore::spend", s => s.store().spend(s.parent.id, NonZeroU32::MIN).await;
     "TokenStore::owner", s => s.store().owner(&carol()).await;
     "TokenStore::set_owner", s => {
         let event = sample::event(EventKind::OwnerDeleted, &s.parent, sample::after(1));

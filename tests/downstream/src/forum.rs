@@ -79,6 +79,9 @@ impl Token for Key {
     fn created_at(&self) -> DateTime<Utc> {
         self.made_at
     }
+    fn spent(&self) -> u32 {
+        0
+    }
     fn last_used_at(&self) -> Option<DateTime<Utc>> {
         None
     }

@@ -1,8 +1,11 @@
 //! A token as columns: what a database could hold, and back.
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, Utc};
 use keyfob::core::constraints::Constraints;
 use keyfob::core::digest::{Digest, DigestScheme, StoredDigest};
+use keyfob::core::rate::Rate;
 use keyfob::core::token::{Ended, Previous, Usage, Validity};
 use keyfob::{
     Actor, Expiry, Grant, KeyId, OwnerId, RealmId, ScopeName, State, StoreError, TokenId,
@@ -42,6 +45,9 @@ pub struct Row {
     previous: Option<(DigestColumns, Micros)>,
     bypasses_two_factor: bool,
     addresses: Vec<String>,
+    rate: Option<(u32, u32)>,
+    good_for: Option<u32>,
+    pub spent: u32,
     hint: String,
     last_at: Option<Micros>,
     last_from: Option<String>,
@@ -89,6 +95,9 @@ impl Row {
             previous: previous.map(|p| (digest(&p.digest), p.ends_at.timestamp_micros())),
             bypasses_two_factor: record.bypasses_two_factor,
             addresses: record.constraints.addresses.iter().map(ToString::to_string).collect(),
+            rate: record.constraints.rate.map(|rate| (rate.uses(), rate.seconds())),
+            good_for: record.constraints.uses.map(NonZeroU32::get),
+            spent: record.spent,
             hint: record.hint.to_string(),
             last_at: record.usage.last_at.map(|at| at.timestamp_micros()),
             last_from: record.usage.last_from.map(|from| from.to_string()),
@@ -142,6 +151,12 @@ impl Row {
         let networks = self.addresses.iter().map(|text| text.parse());
         let networks: Result<_, _> = networks.collect();
         record.constraints = Constraints::from_addresses(networks.map_err(corrupt)?);
+        record.constraints.rate = match self.rate {
+            Some((uses, seconds)) => Some(Rate::new(uses, seconds).map_err(corrupt)?),
+            None => None,
+        };
+        record.constraints.uses = self.good_for.and_then(NonZeroU32::new);
+        record.spent = self.spent;
         record.hint = self.hint.as_str().into();
         let last_from = self.last_from.as_ref().map(|text| text.parse()).transpose();
         let last_at = self.last_at.map(instant).transpose()?;

@@ -1,6 +1,7 @@
 //! A store as simple as one can be: lists, and one lock over all of them.
 
 use std::cmp::Reverse;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -319,6 +320,14 @@ impl TokenStore for ListStore {
             }
         }
         Ok(())
+    }
+
+    async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
+        let mut open = self.open();
+        let mut rows = open.lists.rows.iter_mut();
+        let row = rows.find(|row| row.id == *token.as_bytes() && row.state == "active");
+        let row = row.filter(|row| row.spent < uses.get());
+        Ok(row.map(|row| row.spent += 1).is_some())
     }
 
     async fn owner(&self, owner: &OwnerId) -> Result<OwnerState, StoreError> {

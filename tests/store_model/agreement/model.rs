@@ -4,6 +4,7 @@
 //! tokens of one owner get their sequence when one step ends several of them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use keyfob::core::change::{Change, Presenter};
 use keyfob::core::digest::StoredDigest;
@@ -140,6 +141,17 @@ impl Model {
                 }
                 row.usage.count += used.usage.count;
             }
+        }
+    }
+
+    pub(crate) fn spend(&mut self, token: TokenId, uses: NonZeroU32) -> bool {
+        let mut rows = self.rows.iter_mut();
+        match rows.find(|row| row.id == token && row.state == State::Active) {
+            Some(row) if row.spent < uses.get() => {
+                row.spent += 1;
+                true
+            }
+            _ => false,
         }
     }
 

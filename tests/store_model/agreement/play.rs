@@ -116,6 +116,15 @@ impl Play<'_> {
                 }
                 Ok(())
             }
+            Step::Spend(token, uses) => {
+                let expected = self.model.spend(*token, *uses);
+                self.tally.count(if expected { "spend" } else { "spend: none left" });
+                same("spend", &expected, &self.store.spend(*token, *uses).await?)?;
+                let spent = |row: &TokenRecord| row.spent;
+                let found = self.store.find(&Lookup::Id(*token)).await?;
+                let found = found.map(|found| spent(&found.record));
+                same("spent", &self.model.row(*token).map(spent), &found)
+            }
             Step::Owner(owner) => {
                 same("owner", &self.model.owner(owner), &self.store.owner(owner).await?)
             }
@@ -419,7 +428,7 @@ macro_rules! fields {
 fields! {
     id number realm owner owner_generation creator parent kind prefix name note grant state validity
     created_at changed_at changed_sequence generation secret_issued_at bypasses_two_factor constraints
-    hint usage version
+    spent hint usage version
 }
 
 type Bits<'r> = (&'static str, Option<&'r KeyId>, [u8; 32]);

@@ -4,6 +4,7 @@
 //! are left out.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +13,7 @@ use keyfob::core::constraints::Constraints;
 use keyfob::core::digest::{Digest, DigestScheme, StoredDigest};
 use keyfob::core::event::{Actor, Event, EventKind};
 use keyfob::core::owner::OwnerStanding;
+use keyfob::core::rate::Rate;
 use keyfob::core::rotation::{Rotation, rotate};
 use keyfob::core::token::{Ended, Expiry, Previous, State, TokenRecord, Usage, Validity};
 use keyfob::ports::store::{
@@ -33,6 +35,7 @@ pub(crate) enum Step {
     Apply(Box<Turn>),
     RevokeAll(Box<MassRevocation>),
     MarkUsed(Vec<Use>),
+    Spend(TokenId, NonZeroU32),
     Owner(OwnerId),
     SetOwner {
         change: Box<OwnerChange>,
@@ -196,12 +199,16 @@ impl Dice {
 /// The step in this place of a sequence.
 fn draw(dice: &mut Dice, place: u64) -> Step {
     // So that there is something to begin with.
-    match if place < 3 { 0 } else { dice.rng.random_range(0..42) } {
+    match if place < 3 { 0 } else { dice.rng.random_range(0..44) } {
         0..13 => Step::Insert(Box::new(draft(dice, place))),
         13..15 => Step::Find(key(dice)),
         15..24 => Step::Apply(Box::new(turn(dice, place))),
         24..26 => Step::RevokeAll(Box::new(mass_revocation(dice))),
         26..28 => Step::MarkUsed((0..dice.rng.random_range(1..4)).map(|_| used(dice)).collect()),
+        41..43 => {
+            let uses = NonZeroU32::new(dice.rng.random_range(1..4)).unwrap_or(NonZeroU32::MIN);
+            Step::Spend(token(dice), uses)
+        }
         28 => Step::Owner(owner(dice)),
         29..33 => Step::SetOwner {
             change: Box::new(owner_change(dice)),
@@ -443,7 +450,10 @@ fn grant(dice: &mut Dice) -> Grant<keyfob::ScopeName> {
 
 fn constraints(dice: &mut Dice) -> Constraints {
     let addresses = sometimes(dice, 4).map(|()| "192.0.2.0/24".parse().unwrap());
-    Constraints::from_addresses(addresses.into_iter().collect())
+    let mut constraints = Constraints::from_addresses(addresses.into_iter().collect());
+    constraints.rate = sometimes(dice, 4).map(|()| Rate::new(60, 3_600).unwrap());
+    constraints.uses = sometimes(dice, 4).map(|()| NonZeroU32::MIN);
+    constraints
 }
 
 fn actor(dice: &mut Dice) -> Actor {

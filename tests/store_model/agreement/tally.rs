@@ -65,4 +65,6 @@ const OUTCOMES: &[&str] = &[
     "set_owner: changed",
     "set_owner: presenter changed",
     "set_owner: the same",
+    "spend",
+    "spend: none left",
 ];
