@@ -81,6 +81,10 @@ fn every_answer_is_described_to_its_last_key() {
                     continue;
                 };
                 let (content_type, content) = content.iter().next().unwrap();
+                if let ("mattermost", "429") = (face, status.as_str()) {
+                    assert_eq!(content_type, "text/plain", "{what}");
+                    continue;
+                }
                 let expected = match (face, status.as_str()) {
                     ("native", "default") => "application/problem+json",
                     _ => "application/json",

@@ -40,6 +40,7 @@ use keyfob::core::freshness::{Freshness, Reading};
 use keyfob::core::import::import as take_over;
 use keyfob::core::issue::{Caller, issue};
 use keyfob::core::owner::{OwnerStanding, OwnerState};
+use keyfob::core::rate::{InvalidRate, Rate};
 use keyfob::core::rotation::{rehash, rotate};
 use keyfob::core::scope::{ChatAction, ChatPlace, NoScopes};
 use keyfob::core::token::{Ended, Previous, Usage, Validity};
@@ -416,11 +417,11 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "core::error::IssueError" Debug Display => [IssueError::NeverForbidden, IssueError::Randomness];
         "core::error::LifecycleError" Debug Display =>
             [keyfob::core::error::LifecycleError::Wider { field: "scopes" }];
-        "core::error::PublicRefusal" Debug => [PublicRefusal::InvalidToken];
-        "core::error::Refusal" Debug Display => [Refusal::WrongSecret, Refusal::Superseded];
+        "core::error::refusal::PublicRefusal" Debug => [PublicRefusal::InvalidToken];
+        "core::error::refusal::Refusal" Debug Display => [Refusal::WrongSecret, Refusal::Superseded];
         "core::error::RotateError" Debug Display =>
             [keyfob::core::error::RotateError::UnknownKey(unknown_key.clone())];
-        "core::error::VerifyError" Debug Display => [
+        "core::error::refusal::VerifyError" Debug Display => [
             VerifyError::Refused(Refusal::WrongSecret),
             VerifyError::UnknownKey(unknown_key.clone()),
         ];
@@ -472,6 +473,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "core::policy::Minting" Debug => [Minting::Within];
         "core::policy::Policy" Debug => [&rules.policy];
         "core::policy::Rules" Debug => [rules];
+        "core::rate::InvalidRate" Debug Display => [InvalidRate];
+        "core::rate::Rate" Debug Serialize => [Rate::new(60, 3_600).unwrap()];
         "core::rotation::Rotated" Debug => [rotated().unwrap()];
         "core::rotation::Rotation" Debug => [Rotation::at_once()];
         "core::scope::ChatAction" Debug => [ChatAction::Manage];
@@ -549,7 +552,7 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "ports::store::change::OwnerSet" Debug => [owner_set];
         "ports::store::change::Revoked" Debug => [revoked];
         "ports::store::change::StoredEvent" Debug => events.iter().collect::<Vec<_>>();
-        "ports::store::change::Use" Debug => [Use { token: id, usage: record.usage }];
+        "ports::store::change::Use" Debug => [Use::new(id, record.usage)];
         "ports::store::node::NodeId" Debug => [node_report.node];
         "ports::store::node::NodeReport" Debug => [node_report];
         "ports::store::query::Cursor" Debug => [page.next.clone().unwrap_or_else(|| Cursor("none".into()))];

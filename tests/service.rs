@@ -835,6 +835,37 @@ fn uses_that_could_not_be_written_are_kept_for_the_next_time() {
 }
 
 #[test]
+fn a_use_from_a_new_address_is_told_of_once() {
+    let service = Service::new(sample::rules());
+    let (text, id) = service.issue(owner(1));
+    let _ = service.heard.take();
+    let use_from = |last: u8| {
+        service.clock.advance(TimeDelta::seconds(60));
+        let access = Access::any().from(Some(IpAddr::from([192, 0, 2, last])));
+        let _ = block_on(service.tokens.authenticate(&text, &access)).unwrap();
+        block_on(service.tokens.flush_usage())
+    };
+    for last in [1, 1] {
+        use_from(last).unwrap();
+    }
+    service.fate.fail_before("mark_used");
+    assert!(use_from(2).is_err());
+    service.fate.heal();
+    for last in [2, 1, 2] {
+        use_from(last).unwrap();
+    }
+    let heard = service.heard.take();
+    let [event] = &heard[..] else { unreachable!("{heard:?}") };
+    assert_eq!(event.kind, EventKind::TokenNewAddress);
+    assert_eq!((event.token, event.owner.clone()), (Some(id), Some(owner(1))));
+    assert_eq!(event.by, Actor::with_token(owner(1), id));
+    assert_eq!(event.why.as_ref().unwrap().as_str(), "192.0.2.2");
+    assert_eq!(event.at, sample::after(240), "when it was used from there last");
+    let stored = block_on(service.tokens.events(&EventQuery::after(0, 100))).unwrap();
+    assert_eq!(stored.iter().filter(|stored| stored.event == *event).count(), 1);
+}
+
+#[test]
 fn upkeep_writes_uses_down_every_five_seconds() {
     let service = Service::new(sample::rules());
     let (text, id) = service.issue(owner(1));

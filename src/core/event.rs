@@ -152,6 +152,8 @@ event_kinds! {
     TokenLeaked = "token.leaked",
     /// A token may do less, or for less long, than before.
     TokenNarrowed = "token.narrowed",
+    /// A token was used from an address that it had not been used from lately, which is the reason.
+    TokenNewAddress = "token.new_address",
     /// A blocked token works again.
     TokenReactivated = "token.reactivated",
     /// A token's digest was made anew under the current key.

@@ -12,6 +12,7 @@ use crate::core::verify::{Access, Facts, admit, decide};
 use crate::ports::store::StoreError;
 use crate::service::error::AuthenticateError;
 use crate::service::index::{Hit, Key};
+use crate::service::usage::Noticed;
 use crate::service::verified::Verified;
 use crate::service::{Inner, Tokens};
 
@@ -128,7 +129,9 @@ impl<S: Scope> Inner<S> {
             return Looked::Decided(Err(self.refused(error)));
         }
         if hit.record_use {
-            self.recorder.record(id, now, access.address);
+            let noticed =
+                Noticed { token: id, owner: hit.owner, at_micros: now, from: access.address };
+            self.recorder.record(noticed);
         }
         self.meter.hit();
         Looked::Decided(Ok(self.evidence(id, &hit)))

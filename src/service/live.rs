@@ -18,6 +18,7 @@ use crate::ports::store::StoreError;
 use crate::ports::timer::Timer;
 use crate::service::error::AuthenticateError;
 use crate::service::upkeep::{all, either};
+use crate::service::usage::Noticed;
 use crate::service::verified::Verified;
 use crate::service::{Inner, Tokens};
 
@@ -225,7 +226,9 @@ impl<S: Scope> Inner<S> {
         let mut found = self.find_again(&verified).await?;
         if let Err(Refusal::Idle) = found {
             // A connection that is open is a use.
-            self.recorder.record(verified.id, micros(self.known_now()), None);
+            let now = micros(self.known_now());
+            let (token, owner) = (verified.id, verified.owner);
+            self.recorder.record(Noticed { token, owner, at_micros: now, from: None });
             self.flush_usage().await?;
             found = self.find_again(&verified).await?;
         }

@@ -20,7 +20,10 @@ impl<S: Scope> Tokens<S> {
     ///
     /// Connections that [`live`](Tokens::live) watches over are ended from here.
     ///
-    /// A token's use is recorded once a minute and written within five seconds of that. With the
+    /// A token's use is recorded once a minute and written within five seconds of that. If it came
+    /// from an address that the token had not been used from lately, an
+    /// [event](crate::EventKind::TokenNewAddress) tells of it: a thief who uses a token for long is seen
+    /// by it, one who uses it in the same minutes as its bearer may not be. With the
     /// feature `metrics`, the recorder is told as often what was counted.
     pub async fn upkeep(self, timer: Arc<dyn Timer>) {
         let fresh = self.inner.keep_fresh(&*timer);

@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::DateTime;
 use crossbeam_queue::ArrayQueue;
 
-use crate::core::id::TokenId;
+use crate::core::event::{Actor, Event, EventKind};
+use crate::core::id::{Note, OwnerId, TokenId};
 use crate::core::scope::Scope;
 use crate::core::token::Usage;
 use crate::ports::store::{StoreError, Use};
@@ -18,10 +19,20 @@ use crate::service::{Inner, Tokens};
 /// its bounds.
 pub(super) struct Recorder {
     /// What verification noticed: a queue without locks, allocated once.
-    noticed: ArrayQueue<(TokenId, i64, Option<IpAddr>)>,
+    noticed: ArrayQueue<Noticed>,
     /// What the store did not take the last time.
-    unsaved: Mutex<HashMap<TokenId, Usage>>,
+    unsaved: Mutex<HashMap<TokenId, Use>>,
     dropped: AtomicU64,
+}
+
+/// One use.
+#[derive(Clone, Copy)]
+pub(super) struct Noticed {
+    pub(super) token: TokenId,
+    /// The owner's handle.
+    pub(super) owner: u32,
+    pub(super) at_micros: i64,
+    pub(super) from: Option<IpAddr>,
 }
 
 impl Recorder {
@@ -34,20 +45,19 @@ impl Recorder {
     }
 
     #[inline]
-    pub(super) fn record(&self, token: TokenId, now_micros: i64, address: Option<IpAddr>) {
-        if self.noticed.push((token, now_micros, address)).is_err() {
+    pub(super) fn record(&self, noticed: Noticed) {
+        if self.noticed.push(noticed).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Everything to be written down, one use a token.
-    fn take(&self) -> Vec<Use> {
+    fn take<'a>(&self, owner: impl Fn(u32) -> Option<&'a OwnerId>) -> Vec<Use> {
         let mut pending = std::mem::take(&mut *self.unsaved());
-        while let Some((token, micros, address)) = self.noticed.pop() {
-            let usage = Usage::new(DateTime::from_timestamp_micros(micros), address, 1);
-            merge(pending.entry(token).or_default(), usage);
+        while let Some(noticed) = self.noticed.pop() {
+            merge(&mut pending, noticed.told(owner(noticed.owner)));
         }
-        pending.into_iter().map(|(token, usage)| Use { token, usage }).collect()
+        pending.into_values().collect()
     }
 
     /// How many uses wait to be written down.
@@ -61,35 +71,56 @@ impl Recorder {
         let mut unsaved = self.unsaved();
         for one in uses {
             if unsaved.len() < MOST_UNSAVED || unsaved.contains_key(&one.token) {
-                merge(unsaved.entry(one.token).or_default(), one.usage);
+                merge(&mut unsaved, one.clone());
             } else {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    fn unsaved(&self) -> MutexGuard<'_, HashMap<TokenId, Usage>> {
+    fn unsaved(&self) -> MutexGuard<'_, HashMap<TokenId, Use>> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Noticed {
+    /// With what there is to tell if the address is a new one.
+    fn told(self, owner: Option<&OwnerId>) -> Use {
+        let at = DateTime::from_timestamp_micros(self.at_micros);
+        let new = Use::new(self.token, Usage::new(at, self.from, 1));
+        let address = self.from.and_then(|from| Note::new(from.to_string()).ok());
+        let Some(((owner, address), at)) = owner.zip(address).zip(at) else {
+            return new;
+        };
+        let by = Actor::with_token(owner.clone(), self.token);
+        let event = Event::new(EventKind::TokenNewAddress, by, at);
+        new.telling(event.about(self.token, owner.clone()).because(Some(address)))
+    }
+}
+
 /// The latest use's time and address, and the sum of the counts.
-fn merge(known: &mut Usage, new: Usage) {
-    let count = known.count.saturating_add(new.count);
-    if new.last_at >= known.last_at {
+fn merge(pending: &mut HashMap<TokenId, Use>, new: Use) {
+    let known = pending.entry(new.token).or_insert_with(|| Use::new(new.token, Usage::default()));
+    let count = known.usage.count.saturating_add(new.usage.count);
+    if new.usage.last_at >= known.usage.last_at {
         *known = new;
     }
-    known.count = count;
+    known.usage.count = count;
 }
 
 impl<S: Scope> Inner<S> {
     pub(super) async fn flush_usage(&self) -> Result<(), StoreError> {
-        let mut taken = Taken { recorder: &self.recorder, uses: self.recorder.take() };
+        let uses = self.recorder.take(|owner| self.index.owner(owner));
+        let mut taken = Taken { recorder: &self.recorder, uses };
         while !taken.uses.is_empty() {
             let batch = taken.uses.len().min(BATCH);
             // Marking again what was marked already adds to a count and moves no time.
-            self.store.mark_used(taken.uses.get(..batch).unwrap_or_default()).await?;
-            taken.uses.drain(..batch);
+            let told = self.store.mark_used(taken.uses.get(..batch).unwrap_or_default()).await?;
+            for marked in taken.uses.drain(..batch).filter(|marked| told.contains(&marked.token)) {
+                if let Some(event) = &marked.if_new {
+                    self.tell(event);
+                }
+            }
         }
         Ok(())
     }

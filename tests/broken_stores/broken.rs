@@ -17,6 +17,7 @@ use keyfob::core::event::{Event, EventKind};
 use keyfob::core::owner::{OwnerStanding, OwnerState};
 use keyfob::core::time::LATEST;
 use keyfob::core::token::{Ended, Usage};
+use keyfob::ports::factors::FactorStore as _;
 use keyfob::ports::store::{
     Applied, Cursor, Epoch, EventQuery, Filter, Found, Insert, Inserted, Invalidations, Lookup,
     MassRevocation, NodeId, NodeReport, Order, OwnerChange, OwnerSet, Page, Query, Revoked, Start,
@@ -230,6 +231,33 @@ impl Broken {
                 _ => {}
             }
         }
+    }
+
+    /// Writes down one use, and tells of its address as the flaw has it.
+    async fn mark(&self, mut one: Use) -> Result<Vec<TokenId>, StoreError> {
+        if self.is(Flaw::NewAddressesTellNothing) {
+            one.if_new = None;
+        }
+        let event = one.if_new.clone();
+        let token = one.token;
+        let used_from = self.row(token).await.map(|row| row.usage.last_from);
+        let is_known = self.inner.mark_used(&[one]).await?.is_empty();
+        let tells = match self.flaw {
+            Flaw::EveryAddressIsNew => matches!(used_from, Some(Some(_))),
+            Flaw::FirstAddressesAreNew => matches!(used_from, Some(None)),
+            _ => false,
+        };
+        if let Some(event) = event.as_ref().filter(|_| !is_known) {
+            self.note_event(event);
+        }
+        if let Some(event) = event.filter(|_| tells && is_known) {
+            // Of all that tells of something this touches least: a factor of nobody's.
+            static FACTORS: AtomicU64 = AtomicU64::new(0);
+            let method = format!("n{}", FACTORS.fetch_add(1, Ordering::Relaxed));
+            self.inner.change_factor(&sample::owner(9), &method, 0, Some(&[]), &event).await?;
+            return Ok(vec![token]);
+        }
+        Ok(if is_known { Vec::new() } else { vec![token] })
     }
 
     fn shown(&self, mut record: TokenRecord) -> TokenRecord {
@@ -916,15 +944,16 @@ impl TokenStore for Broken {
         Ok(revoked)
     }
 
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError> {
         let _step = self.step();
+        let mut told = Vec::new();
         for one in uses {
             let known = self.row(one.token).await;
             if known.is_none() && self.is(Flaw::UsesEndAtTheUnknown) {
                 break;
             }
             if let (None, Some(other)) = (&known, self.elsewhere(Flaw::UsesReachOtherRealms)) {
-                other.mark_used(&[*one]).await?;
+                other.mark_used(std::slice::from_ref(one)).await?;
             }
             let before = self.notes().usage.get(&one.token).copied();
             if self.is(Flaw::UsesAreReadThenWritten) {
@@ -936,12 +965,12 @@ impl TokenStore for Broken {
             }
             usage.last_at = usage.last_at.or_else(|| before?.last_at);
             self.notes().usage.insert(one.token, usage);
-            self.inner.mark_used(&[*one]).await?;
+            told.extend(self.mark(one.clone()).await?);
         }
         if self.is(Flaw::UsesAreMutations) {
             self.noise().await;
         }
-        Ok(())
+        Ok(told)
     }
 
     async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {

@@ -255,6 +255,11 @@ flaws! {
     events_forget_why: EventsForgetWhy breaks [
         every_field_of_an_event_survives
     ];
+    every_address_is_new: EveryAddressIsNew breaks [
+        a_known_address_tells_nothing
+        a_new_address_is_told_of
+        only_the_last_addresses_are_known
+    ];
     every_revocation_cascades: EveryRevocationCascades breaks [
         a_cascade_goes_past_what_is_revoked_already
         only_a_cascading_revocation_reaches_children
@@ -332,6 +337,9 @@ flaws! {
     ];
     finding_reaches_other_realms: FindingReachesOtherRealms breaks [
         a_token_of_another_realm_is_not_found
+    ];
+    first_addresses_are_new: FirstAddressesAreNew breaks [
+        a_new_address_is_told_of
     ];
     first_reports_stay: FirstReportsStay breaks [
         a_node_is_listed_as_it_last_reported
@@ -447,6 +455,10 @@ flaws! {
     ];
     names_outlive_revocation: NamesOutliveRevocation breaks [
         revoking_frees_a_name_and_deactivating_does_not
+    ];
+    new_addresses_tell_nothing: NewAddressesTellNothing breaks [
+        a_new_address_is_told_of
+        only_the_last_addresses_are_known
     ];
     nodes_are_forgotten_early: NodesAreForgottenEarly breaks [
         a_node_is_kept_for_an_hour
@@ -753,6 +765,8 @@ flaws! {
         no_use_is_lost_under_contention
     ];
     uses_are_mutations: UsesAreMutations breaks [
+        a_known_address_tells_nothing
+        a_new_address_is_told_of
         a_use_is_no_change
     ];
     uses_are_read_then_written: UsesAreReadThenWritten breaks [

@@ -85,7 +85,7 @@ impl<W: Way> TokenStore for Detour<W> {
         self.by("revoke_all", self.store.revoke_all(revocation)).await
     }
 
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError> {
         self.by("mark_used", self.store.mark_used(uses)).await
     }
 

@@ -252,7 +252,7 @@ impl TokenStore for Way {
         self.change(move |centre| at_once(centre.store.revoke_all(&revocation))).await
     }
 
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError> {
         let uses = uses.to_vec();
         self.read(move |centre| at_once(centre.store.mark_used(&uses))).await
     }

@@ -133,7 +133,7 @@ impl TokenStore for Broken {
         self.store.revoke_all(&revocation).await
     }
 
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError> {
         self.store.mark_used(uses).await
     }
 

@@ -128,13 +128,34 @@ impl Revoked {
 }
 
 /// Uses of one token that were gathered before they are written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a token and its usage")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Use {
     /// Which token.
     pub token: TokenId,
     /// The last use among them, its address, and how many to add to the count.
     pub usage: Usage,
+    /// What to write into the audit log if the address is a new one.
+    pub if_new: Option<Event>,
+}
+
+impl Use {
+    /// How many addresses of a token are known: more than a person's places and a company's
+    /// gateways, and few enough to be compared with on every use.
+    pub const KNOWN_ADDRESSES: usize = 16;
+
+    /// Uses that nothing is told of.
+    #[must_use]
+    pub const fn new(token: TokenId, usage: Usage) -> Self {
+        Self { token, usage, if_new: None }
+    }
+
+    /// The same, with what to tell if the address is a new one.
+    #[must_use]
+    pub fn telling(mut self, if_new: Event) -> Self {
+        self.if_new = Some(if_new);
+        self
+    }
 }
 
 /// A new standing of an owner.

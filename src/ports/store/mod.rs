@@ -118,12 +118,18 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Writes down uses. Must only move `last_at` forward; the address goes with the latest use.
     ///
+    /// A use from an address that is not among the last
+    /// [`KNOWN_ADDRESSES`](Use::KNOWN_ADDRESSES) new ones of its token becomes one of them, whenever it
+    /// was; if there were others already, the use's event is appended in the same step. Returns the
+    /// tokens of which that was told. Which addresses are known is the store's own business, and goes
+    /// with the token when it is pruned.
+    ///
     /// Unknown tokens are skipped. It changes neither version nor epoch.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; nothing is lost but the record of use.
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError>;
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError>;
 
     /// Counts one use of a token that is good for `uses` in all; `false` when there is none left.
     ///

@@ -15,6 +15,7 @@ use crate::ports::store::{Applied, Found, StoreError};
 use crate::service::Inner;
 use crate::service::error::AuthenticateError;
 use crate::service::index::Hit;
+use crate::service::usage::Noticed;
 use crate::service::verified::Verified;
 
 impl<S: Scope> Inner<S> {
@@ -142,7 +143,7 @@ impl<S: Scope> Inner<S> {
             Hit { deadline, generation: accepted.generation, owner, class, record_use: false };
         let now = micros(self.known_now());
         let id = found.record.id;
-        self.recorder.record(id, now, access.address);
+        self.recorder.record(Noticed { token: id, owner, at_micros: now, from: access.address });
         // Only the store can count uses.
         if found.record.constraints.uses.is_none() {
             let digest = self.index_digest(presented, accepted, &found.record);

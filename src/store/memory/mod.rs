@@ -110,9 +110,8 @@ impl TokenStore for MemoryStore {
         Ok(self.locked().revoke_all(revocation))
     }
 
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
-        self.locked().mark_used(uses);
-        Ok(())
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError> {
+        Ok(self.locked().mark_used(uses))
     }
 
     async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {

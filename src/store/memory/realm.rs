@@ -1,7 +1,9 @@
 //! One realm's tokens, owners, events and factors, changed one step at a time.
 
+mod uses;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::num::NonZeroU32;
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 
@@ -15,7 +17,7 @@ use crate::core::owner::{OwnerStanding, OwnerState};
 use crate::core::token::{Ended, Expiry, State, TokenRecord};
 use crate::ports::store::{
     Applied, Epoch, EventQuery, Filter, Found, Insert, Inserted, Invalidations, Lookup,
-    MassRevocation, OwnerChange, OwnerChanged, OwnerSet, Query, Revoked, StoredEvent, Touched, Use,
+    MassRevocation, OwnerChange, OwnerChanged, OwnerSet, Query, Revoked, StoredEvent, Touched,
 };
 
 #[derive(Default)]
@@ -26,6 +28,8 @@ pub(super) struct Realm {
     by_owner: HashMap<OwnerId, BTreeSet<u64>>,
     owners: HashMap<OwnerId, OwnerState>,
     issued: HashMap<(OwnerId, IdempotencyKey), TokenId>,
+    /// Where each token was used from, by its number, the oldest first.
+    known_addresses: HashMap<u64, VecDeque<IpAddr>>,
     events: VecDeque<StoredEvent>,
     changes: VecDeque<(Epoch, Touched, DateTime<Utc>)>,
     last_number: u64,
@@ -156,26 +160,6 @@ impl Realm {
         Revoked::new(tokens, epoch)
     }
 
-    pub(super) fn mark_used(&mut self, uses: &[Use]) {
-        for new in uses {
-            let row = self.by_id.get(&new.token).and_then(|number| self.rows.get_mut(number));
-            let Some(usage) = row.map(|record| &mut record.usage) else {
-                continue;
-            };
-            if new.usage.last_at > usage.last_at {
-                usage.last_at = new.usage.last_at;
-                usage.last_from = new.usage.last_from;
-            }
-            usage.count = usage.count.saturating_add(new.usage.count);
-        }
-    }
-
-    pub(super) fn spend(&mut self, token: TokenId, uses: NonZeroU32) -> bool {
-        let row = self.by_id.get(&token).and_then(|number| self.rows.get_mut(number));
-        let row = row.filter(|row| row.state == State::Active && row.spent < uses.get());
-        row.map(|row| row.spent = row.spent.saturating_add(1)).is_some()
-    }
-
     pub(super) fn owner(&self, owner: &OwnerId) -> OwnerState {
         self.owners.get(owner).copied().unwrap_or(OwnerState::unheard_of())
     }
@@ -243,6 +227,7 @@ impl Realm {
         for record in dead.iter().filter_map(|number| self.rows.remove(number)).collect::<Vec<_>>()
         {
             self.by_id.remove(&record.id);
+            self.known_addresses.remove(&record.number);
             self.by_digest.remove(&digest_key(&record.digest));
             if let Some(numbers) = self.by_owner.get_mut(&record.owner) {
                 numbers.remove(&record.number);

@@ -198,7 +198,7 @@ impl TokenStore for PostgresStore {
         .await
     }
 
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError> {
         let (to, uses) = (self.clone(), uses.to_vec());
         self.change(async move { write::mark_used(&to.shared.changes, &to.realm, &uses).await })
             .await

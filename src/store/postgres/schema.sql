@@ -94,6 +94,8 @@ CREATE TABLE keyfob.states (
     changed_sequence bigint NOT NULL CHECK (changed_sequence >= 1),
     last_used_at     bigint,
     last_used_from   text,
+    -- The addresses that it was used from, the oldest first.
+    known_addresses  text[],
     use_count        bigint NOT NULL CHECK (use_count >= 0),
     spent            bigint NOT NULL CHECK (spent >= 0),
     version          bigint NOT NULL CHECK (version >= 1),
@@ -495,8 +497,13 @@ BEGIN
 END $$;
 
 -- The address goes with the latest use, so both move together or not at all.
-CREATE FUNCTION keyfob.mark_used(in_realm text, ids bytea[], ats bigint[], froms text[], counts bigint[])
-RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION keyfob.mark_used(
+    in_realm text, ids bytea[], ats bigint[], froms text[], counts bigint[], new_events text[], kept bigint
+) RETURNS bytea[] LANGUAGE plpgsql AS $$
+DECLARE
+    one record;
+    met bigint;
+    told bytea[] := '{}';
 BEGIN
     PERFORM keyfob.lock_realm(in_realm);
     WITH uses AS (
@@ -508,6 +515,24 @@ BEGIN
         use_count = s.use_count + u.many
     FROM uses u JOIN keyfob.tokens t ON t.realm = in_realm AND t.id = u.id
     WHERE s.number = t.number;
+    -- Few are from anywhere new. Each looks again, since two may be from the same place.
+    FOR one IN
+        SELECT t.number, t.id, u."from", u.event
+        FROM unnest(ids, froms, new_events) WITH ORDINALITY AS u (id, "from", event, place)
+            JOIN keyfob.tokens t ON t.realm = in_realm AND t.id = u.id
+            JOIN keyfob.states s ON s.number = t.number
+        WHERE u."from" IS NOT NULL AND u."from" <> ALL (coalesce(s.known_addresses, '{}')) ORDER BY u.place
+    LOOP
+        UPDATE keyfob.states s SET known_addresses =
+            (s.known_addresses || one."from")[greatest(1, cardinality(s.known_addresses) + 2 - kept):]
+        WHERE s.number = one.number AND one."from" <> ALL (coalesce(s.known_addresses, '{}'))
+        RETURNING cardinality(s.known_addresses) INTO met;
+        IF FOUND AND met > 1 AND one.event IS NOT NULL THEN
+            PERFORM keyfob.append(in_realm, one.id, one.event::jsonb ->> 'owner', one.event);
+            told := told || one.id;
+        END IF;
+    END LOOP;
+    RETURN told;
 END $$;
 
 -- The row's own lock orders those who want the last use: each looks at what the one before it left.

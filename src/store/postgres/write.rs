@@ -121,22 +121,31 @@ pub(super) async fn revoke_all(
     Ok(Revoked::new(ids(&mut fields)?, epoch))
 }
 
-pub(super) async fn mark_used(line: &Line, realm: &RealmId, uses: &[Use]) -> Result<(), Trouble> {
+pub(super) async fn mark_used(
+    line: &Line,
+    realm: &RealmId,
+    uses: &[Use],
+) -> Result<Vec<TokenId>, Trouble> {
+    let mut told = Vec::new();
     for uses in uses.chunks(USES_AT_ONCE) {
         let each = |of: fn(&Use) -> Option<i64>| uses.iter().map(of).collect::<Vec<_>>();
-        let ids: Vec<Vec<u8>> = uses.iter().map(|new| new.token.as_bytes().to_vec()).collect();
+        let tokens: Vec<Vec<u8>> = uses.iter().map(|new| new.token.as_bytes().to_vec()).collect();
         let froms = uses.iter().map(|new| new.usage.last_from.map(|address| address.to_string()));
         let counts =
             uses.iter().map(|new| signed(new.usage.count)).collect::<Result<Vec<_>, _>>()?;
-        let ask = Ask::often("SELECT keyfob.mark_used($1, $2, $3, $4, $5)")
+        let events = uses.iter().map(|new| new.if_new.as_ref().map(written).transpose());
+        let ask = Ask::often("SELECT keyfob.mark_used($1, $2, $3, $4, $5, $6, $7)")
             .with(String::from(realm.as_str()))
-            .with(ids)
+            .with(tokens)
             .with(each(|new| new.usage.last_at.map(micros)))
             .with(froms.collect::<Vec<_>>())
-            .with(counts);
-        line.change(&ask).await?;
+            .with(counts)
+            .with(events.collect::<Result<Vec<_>, _>>()?)
+            .with(i64::try_from(Use::KNOWN_ADDRESSES).unwrap_or(i64::MAX));
+        let rows = line.change(&ask).await?;
+        told.extend(ids(&mut Fields::of(only(&rows)?))?);
     }
-    Ok(())
+    Ok(told)
 }
 
 pub(super) async fn spend(

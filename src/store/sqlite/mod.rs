@@ -189,7 +189,7 @@ impl TokenStore for SqliteStore {
         self.write(move |writing| writing.revoke_all(&revocation)).await
     }
 
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError> {
         let uses = uses.to_vec();
         self.write(move |writing| writing.mark_used(&uses)).await
     }

@@ -59,6 +59,8 @@ CREATE TABLE tokens (
     hint                TEXT    NOT NULL,
     last_used_at        INTEGER,
     last_used_from      TEXT,
+    -- The addresses that it was used from, the oldest first, with spaces between them.
+    known_addresses     TEXT    NOT NULL DEFAULT '',
     use_count           INTEGER NOT NULL DEFAULT 0 CHECK (use_count >= 0),
     version             INTEGER NOT NULL CHECK (version >= 1),
     -- A row that says it ended must say how, and one that is active must not.

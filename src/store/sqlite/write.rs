@@ -1,6 +1,6 @@
 //! Changes, each inside the writer's transaction.
 
-use std::num::NonZeroU32;
+mod uses;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, named_params, params, params_from_iter};
@@ -15,7 +15,7 @@ use crate::core::token::{Ended, State, TokenRecord};
 use crate::core::verify::micros;
 use crate::ports::store::{
     Applied, Epoch, Filter, Insert, Inserted, Lookup, MassRevocation, OwnerChange, OwnerChanged,
-    OwnerSet, Revoked, Touched, Use,
+    OwnerSet, Revoked, Touched,
 };
 use crate::store::columns::{self, Named, fixed, given, signed, standing_number, written};
 
@@ -121,36 +121,6 @@ impl Writing<'_> {
             None => Touched::Everything,
         };
         Ok(Revoked::new(tokens, self.advance(&touched, &revocation.event)?))
-    }
-
-    pub(super) fn mark_used(&self, uses: &[Use]) -> Result<(), Trouble> {
-        // The address goes with the latest use, so both move together or not at all.
-        let mut statement = self.connection.prepare_cached(
-            "UPDATE tokens SET
-                 last_used_from = CASE WHEN last_used_at IS NULL OR ?3 > last_used_at THEN ?4 ELSE last_used_from END,
-                 last_used_at = CASE WHEN last_used_at IS NULL OR ?3 > last_used_at THEN ?3 ELSE last_used_at END,
-                 use_count = use_count + ?5
-             WHERE realm = ?1 AND id = ?2",
-        )?;
-        for new in uses {
-            statement.execute(params![
-                self.realm.as_str(),
-                new.token.as_bytes(),
-                new.usage.last_at.map(micros),
-                new.usage.last_from.map(|address| address.to_string()),
-                signed(new.usage.count)?,
-            ])?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, Trouble> {
-        let mut statement = self.connection.prepare_cached(
-            "UPDATE tokens SET spent = spent + 1
-             WHERE realm = ?1 AND id = ?2 AND state = 0 AND spent < ?3",
-        )?;
-        let key = params![self.realm.as_str(), token.as_bytes(), uses.get()];
-        Ok(statement.execute(key)? == 1)
     }
 
     pub(super) fn set_owner(&self, change: &OwnerChange) -> Result<OwnerSet, Trouble> {

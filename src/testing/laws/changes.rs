@@ -168,7 +168,7 @@ pub(super) fn deactivation_says_by_whom_why_and_when_and_can_be_undone(harness: 
     let first = store.add(sample::record(&sample::owner(1), 1));
     let from = IpAddr::from([192, 0, 2, 1]);
     let usage = Usage::new(Some(sample::after(1)), Some(from), 1);
-    store.mark_used(&[Use { token: first.id, usage }]);
+    store.mark_used(&[Use::new(first.id, usage)]);
     let by = Actor::with_token(sample::owner(2), first.id);
     let end = Ended::new(by, Note::new("on leave").ok(), sample::after(2));
     let blocked = store.set_state(&first, State::Deactivated(end.clone()));

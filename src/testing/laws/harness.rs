@@ -84,7 +84,7 @@ impl Subject<'_> {
         query(query: &Query) -> Page;
         apply(change: &Change) -> Applied;
         revoke_all(revocation: &MassRevocation) -> Revoked;
-        mark_used(uses: &[Use]) -> ();
+        mark_used(uses: &[Use]) -> Vec<TokenId>;
         spend(token: TokenId, uses: NonZeroU32) -> bool;
         owner(owner: &OwnerId) -> OwnerState;
         set_owner(change: &OwnerChange) -> OwnerSet;

@@ -233,6 +233,9 @@ macro_rules! __with_store_laws {
                 no_use_is_lost_under_contention
                 a_use_is_no_change
                 a_use_of_an_unknown_token_is_skipped
+                a_new_address_is_told_of
+                a_known_address_tells_nothing
+                only_the_last_addresses_are_known
                 a_token_is_good_for_so_many_uses
                 the_last_use_is_had_once
                 what_is_not_active_has_no_use_left

@@ -74,7 +74,7 @@ pub(super) fn a_change_stays_in_its_realm(harness: &Harness<'_>) {
         assert!(matches!(there.apply(&change), Applied::Missing));
     }
     let usage = Usage::new(Some(sample::after(1)), None, 1);
-    there.mark_used(&[Use { token: rows[0].id, usage }]);
+    there.mark_used(&[Use::new(rows[0].id, usage)]);
     assert_eq!(there.prune(sample::after(999_999_999), 100), 0);
     assert_same(&here.row(rows[0].id), &rows[0]);
 }

@@ -19,7 +19,7 @@ pub(super) fn document<S: Scope>(declared: &[Declared<S>]) -> String {
         parameters,
         in_path: |_| text(),
         bodies: &[JSON],
-        everywhere: &["429"],
+        everywhere: &[],
         failure: |_| {
             response("A problem, as RFC 9457 writes it.", "application/problem+json", "Problem")
         },

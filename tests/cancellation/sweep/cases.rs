@@ -263,7 +263,7 @@ cases! {
     };
     "TokenStore::mark_used", s => {
         let usage = Usage::new(Some(sample::after(9)), None, 1);
-        let uses = [s.parent.id, s.child.id].map(|token| Use { token, usage });
+        let uses = [s.parent.id, s.child.id].map(|token| Use::new(token, usage));
         s.store().mark_used(&uses).await
     };
     "TokenStore::spend", s => s.store().spend(s.parent.id, NonZeroU32::MIN).await;

@@ -1,6 +1,8 @@
 //! A store as simple as one can be: lists, and one lock over all of them.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -45,8 +47,10 @@ struct Lists {
     rows: Vec<Row>,
     owners: Vec<(RealmId, OwnerId, OwnerState)>,
     keys: Vec<(RealmId, OwnerId, String, TokenId)>,
-    /// Each mutation with what it touched; its place among those of its realm is its epoch.
-    log: Vec<(RealmId, Touched, Event)>,
+    /// Each event, with what the mutation touched that it tells of, if there was one; that one's place
+    /// among those of its realm is its epoch.
+    log: Vec<(RealmId, Option<Touched>, Event)>,
+    places: HashMap<TokenId, Vec<IpAddr>>,
     nodes: Vec<(RealmId, NodeReport)>,
     last_number: u64,
 }
@@ -72,18 +76,32 @@ impl Open<'_> {
         Ok(records)
     }
 
-    fn log(&self) -> impl Iterator<Item = (u64, &Touched, &Event)> {
-        let mine = self.lists.log.iter().filter(|(realm, ..)| realm == self.realm);
-        (1..).zip(mine).map(|(epoch, (_, touched, event))| (epoch, touched, event))
+    fn log(&self) -> impl Iterator<Item = &(RealmId, Option<Touched>, Event)> {
+        self.lists.log.iter().filter(|(realm, ..)| realm == self.realm)
+    }
+
+    fn changes(&self) -> impl Iterator<Item = (u64, &Touched)> {
+        (1..).zip(self.log().filter_map(|(_, touched, _)| touched.as_ref()))
     }
 
     fn epoch(&self) -> Epoch {
-        Epoch(self.log().count() as u64)
+        Epoch(self.changes().count() as u64)
     }
 
     fn advance(&mut self, touched: Touched, event: &Event) -> Epoch {
-        self.lists.log.push((self.realm.clone(), touched, event.clone()));
+        self.lists.log.push((self.realm.clone(), Some(touched), event.clone()));
         self.epoch()
+    }
+
+    /// Whether an address is new among those that a token was used from.
+    fn meet(&mut self, token: TokenId, address: IpAddr) -> bool {
+        let known = self.lists.places.entry(token).or_default();
+        if known.contains(&address) {
+            return false;
+        }
+        known.push(address);
+        known.drain(..known.len().saturating_sub(Use::KNOWN_ADDRESSES));
+        known.len() > 1
     }
 
     fn owner(&self, owner: &OwnerId) -> OwnerState {
@@ -304,9 +322,10 @@ impl TokenStore for ListStore {
         Ok(Revoked::new(tokens, epoch))
     }
 
-    async fn mark_used(&self, uses: &[Use]) -> Result<(), StoreError> {
+    async fn mark_used(&self, uses: &[Use]) -> Result<Vec<TokenId>, StoreError> {
         let mut open = self.open();
-        for Use { token, usage } in uses {
+        let mut told = Vec::new();
+        for Use { token, usage, if_new, .. } in uses {
             let Some(mut record) = open.row(*token).map(Row::record).transpose()? else {
                 continue;
             };
@@ -318,8 +337,13 @@ impl TokenStore for ListStore {
             for old in open.lists.rows.iter_mut().filter(|old| old.number == row.number) {
                 *old = row.clone();
             }
+            let is_new = usage.last_from.is_some_and(|address| open.meet(*token, address));
+            if let Some(event) = if_new.as_ref().filter(|_| is_new) {
+                told.push(*token);
+                open.lists.log.push((self.realm.clone(), None, event.clone()));
+            }
         }
-        Ok(())
+        Ok(told)
     }
 
     async fn spend(&self, token: TokenId, uses: NonZeroU32) -> Result<bool, StoreError> {
@@ -358,8 +382,8 @@ impl TokenStore for ListStore {
 
     async fn invalidations(&self, since: Epoch) -> Result<Invalidations, StoreError> {
         let open = self.open();
-        let after = open.log().filter(|(epoch, ..)| *epoch > since.0);
-        let after = after.map(|(epoch, touched, _)| (Epoch(epoch), touched.clone())).collect();
+        let after = open.changes().filter(|(epoch, _)| *epoch > since.0);
+        let after = after.map(|(epoch, touched)| (Epoch(epoch), touched.clone())).collect();
         let changes = Some(after).filter(|_| since <= open.epoch());
         Ok(Invalidations::new(open.epoch(), changes, None))
     }
@@ -391,14 +415,14 @@ impl TokenStore for ListStore {
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
         let open = self.open();
-        let chosen = open
-            .log()
-            .filter(|(epoch, _, event)| {
-                *epoch > query.after
+        let chosen = (1..)
+            .zip(open.log())
+            .filter(|(sequence, (.., event))| {
+                *sequence > query.after
                     && (query.token.is_none() || event.token == query.token)
                     && (query.owner.is_none() || event.owner == query.owner)
             })
-            .map(|(sequence, _, event)| StoredEvent { sequence, event: event.clone() });
+            .map(|(sequence, (.., event))| StoredEvent { sequence, event: event.clone() });
         Ok(chosen.take(query.limit.clamp(1, Query::LARGEST_PAGE) as usize).collect())
     }
 

@@ -4,6 +4,7 @@
 //! tokens of one owner get their sequence when one step ends several of them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use keyfob::core::change::{Change, Presenter};
@@ -26,6 +27,8 @@ pub(crate) struct Model {
     pub(crate) events: Vec<Event>,
     /// What each epoch touched, tokens with their owners.
     pub(crate) touched: Vec<Vec<(Touched, OwnerId)>>,
+    /// Where each token was used from, by its number, in the order in which that was met.
+    places: BTreeMap<u64, Vec<IpAddr>>,
     pub(crate) keys: BTreeMap<(OwnerId, IdempotencyKey), TokenId>,
     owners: BTreeMap<OwnerId, OwnerState>,
     /// The epoch of the store before the first change.
@@ -132,7 +135,8 @@ impl Model {
         Revoked::new(ids(&ended), epoch)
     }
 
-    pub(crate) fn mark_used(&mut self, uses: &[Use]) {
+    pub(crate) fn mark_used(&mut self, uses: &[Use]) -> Vec<TokenId> {
+        let mut told = Vec::new();
         for used in uses {
             for row in self.rows.iter_mut().filter(|row| row.id == used.token) {
                 if used.usage.last_at > row.usage.last_at {
@@ -140,8 +144,18 @@ impl Model {
                     row.usage.last_from = used.usage.last_from;
                 }
                 row.usage.count += used.usage.count;
+                let Some(address) = used.usage.last_from else { continue };
+                let known = self.places.entry(row.number).or_default();
+                if known.iter().rev().take(Use::KNOWN_ADDRESSES).all(|known| *known != address) {
+                    known.push(address);
+                    if let Some(event) = used.if_new.clone().filter(|_| known.len() > 1) {
+                        told.push(used.token);
+                        self.events.push(event);
+                    }
+                }
             }
         }
+        told
     }
 
     pub(crate) fn spend(&mut self, token: TokenId, uses: NonZeroU32) -> bool {

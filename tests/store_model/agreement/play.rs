@@ -102,8 +102,12 @@ impl Play<'_> {
                 self.adopt_sequences(&expected.tokens).await
             }
             Step::MarkUsed(uses) => {
-                self.model.mark_used(uses);
-                self.store.mark_used(uses).await?;
+                let expected = self.model.mark_used(uses);
+                let told = self.store.mark_used(uses).await?;
+                if !expected.is_empty() {
+                    self.tally.count("mark_used: new address");
+                }
+                same_set(&expected, &told)?;
                 for used in uses {
                     let known = self.model.row(used.token).map(|row| row.usage);
                     let found = self.store.find(&Lookup::Id(used.token)).await?;

@@ -407,7 +407,15 @@ fn used(dice: &mut Dice) -> Use {
     } else {
         Usage::new(Some(sample::after(second.into())), address, dice.rng.random_range(1..5))
     };
-    Use { token: token(dice), usage }
+    let token = token(dice);
+    let new = Use::new(token, usage);
+    match usage.last_at {
+        Some(at) if dice.rng.random_bool(0.9) => {
+            let event = Event::new(EventKind::TokenNewAddress, Actor::host(), at);
+            new.telling(event.about(token, owner(dice)))
+        }
+        _ => new,
+    }
 }
 
 fn presenting(dice: &mut Dice) -> Presenting {

@@ -51,6 +51,7 @@ const OUTCOMES: &[&str] = &[
     "invalidations: some",
     "invalidations: unknown",
     "mark_used",
+    "mark_used: new address",
     "mark_used: unknown",
     "prune: all",
     "prune: nothing",
