@@ -18,9 +18,10 @@ use crate::http::bearer::BearerError;
 
 /// Why a request is not served, as far as its client may know.
 ///
-/// A token's state is not among the reasons: unknown, wrong, revoked, deactivated and expired
+/// A token's state is not among the reasons: unknown, wrong, revoked, deactivated, expired and spent
 /// tokens, and those of a deactivated owner, are all [`InvalidToken`](Denial::InvalidToken), and
-/// their answers are the same to the byte.
+/// their answers are the same to the byte. That one is [used too often](Denial::RateLimited) is told
+/// to whoever could use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Denial {

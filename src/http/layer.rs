@@ -32,12 +32,16 @@ use crate::service::verified::Verified;
 /// | a bearer token without a prefix of this host | passed on, [`Credentials::NotOurs`] |
 /// | a token of this host that is accepted | passed on, [`Credentials::Token`] |
 /// | a token of this host that is refused, for whatever reason | 401, the same bytes each time |
+/// | a token of this host that was used as often as its rate allows | 429 with `Retry-After` |
 /// | what cannot be read one way | 400 |
 /// | a token of this host, while the store cannot be asked | 503 with `Retry-After` |
 ///
 /// It does so on every route that it stands before, public ones included: a request that meant to
 /// authenticate is not served as somebody else's, or as nobody's. A route that must work whatever
 /// the header says, such as a login, stands outside of the layer.
+///
+/// Where every route is behind it, `layer.layer(router)` spares each request the box in which
+/// `router.layer(layer)` keeps what is behind a layer.
 ///
 /// A token in use costs no allocation but the box that `http`'s extensions keep the evidence in.
 /// The header is marked sensitive, so that `Debug` of it hides the token from then on. With the

@@ -21,7 +21,7 @@ impl<S: Scope> Tokens<S> {
     ///
     /// # Errors
     ///
-    /// [`AuthenticateError`]: not ours, refused, or unavailable, which are three answers.
+    /// [`AuthenticateError`]: not ours, refused, used too often, or unavailable, which are four answers.
     pub async fn authenticate(
         &self,
         text: &str,
