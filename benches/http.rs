@@ -7,10 +7,12 @@
 //! general load generator spends more on a request than this server does, and would be what is
 //! measured. How busy the server's thread was is printed: well below 100 %, it was not the bottleneck.
 //!
-//! Four routers on four listeners of that thread are asked in turns: an empty handler, the same once
+//! Five services on five listeners of that thread are asked in turns: an empty handler, the same once
 //! more (how far two equal servers differ), the handler behind a layer that does nothing (what axum
-//! takes for any), and behind this crate's. Beside requests a second, by the clock, stands what a
-//! request takes of the thread's own time, which others on the machine disturb less.
+//! takes for any), behind this crate's, and the same with the layer around the router: a router
+//! keeps what is behind `Router::layer` in a box, and this is without. Beside requests a second, by
+//! the clock, stands what a request takes of the thread's own time, which others on the machine disturb
+//! less.
 //!
 //! ```text
 //! cargo bench --bench http [-- --smoke]
@@ -27,8 +29,10 @@
 #[expect(dead_code, reason = "other targets use more of it")]
 mod rounds;
 
+use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _, stdin};
 use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -37,7 +41,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use http::header::AUTHORIZATION;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -47,8 +52,8 @@ use keyfob::{Actor, Builder, By};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tower::Service as _;
 use tower::layer::util::Identity;
+use tower::{Layer as _, Service};
 
 use rounds::fleet::{Fleet, rules};
 use rounds::{Measured, figure, median, ready, together};
@@ -64,14 +69,22 @@ fn main() {
     let fleet = Fleet::new(Builder::system(MemoryStore::default(), rules(false)), TOKENS + 1, None);
     ready(fleet.tokens.revoke(fleet.id(TOKENS), By::Host(&Actor::host()), None)).unwrap();
     let empty = || Router::new().route("/", get(async || ()));
-    let behind = empty().layer(BearerLayer::new(fleet.tokens.clone()));
-    let routers = vec![empty(), behind, empty(), empty().layer(Identity::new())];
-    let server = Server::start(routers.clone());
+    let layer = BearerLayer::new(fleet.tokens.clone());
+    let (services, calls): (Vec<_>, Vec<_>) = [
+        measured(empty()),
+        measured(empty().layer(layer.clone())),
+        measured(layer.layer(empty())),
+        measured(empty()),
+        measured(empty().layer(Identity::new())),
+    ]
+    .into_iter()
+    .unzip();
+    let server = Server::start(services);
     let mut asker = Asker::start(&server, &fleet);
     // The layer is one that refuses; the others have none.
-    for case in [BARE, LAYER, AGAIN, NO_OP] {
-        let expected = if case == LAYER { "401" } else { "200" };
-        assert_eq!(asker.status(case), expected, "{}", NAMES[case]);
+    for (case, name) in NAMES.iter().enumerate() {
+        let expected = if [LAYER, AROUND].contains(&case) { "401" } else { "200" };
+        assert_eq!(asker.status(case), expected, "{name}");
     }
 
     println!(
@@ -101,11 +114,13 @@ fn main() {
         );
     }
     println!("the server's thread was busy for {:.0} % of the time", 100.0 * median(busy));
-    inside(&routers, &fleet, rounds, requests);
+    inside(&calls, &fleet, rounds, requests);
     for (how, measured) in [("by the clock", &clock), ("by the server's own time", &cpu)] {
         let noise = lost(measured, AGAIN);
-        let what = format!("requests a second that the layer costs, in %, {how}");
-        figure(&what, lost(measured, LAYER) - noise.abs(), "at most 3", noise);
+        for (case, place) in [(LAYER, "in the router"), (AROUND, "around the router")] {
+            let what = format!("requests a second that the layer costs, in %, {place}, {how}");
+            figure(&what, lost(measured, case) - noise.abs(), "at most 3", noise);
+        }
     }
 }
 
@@ -114,19 +129,17 @@ fn lost(measured: &Measured, case: usize) -> f64 {
     100.0 * (1.0 - measured.ratio(BARE, case))
 }
 
-/// The same routers, called without a network: what of the cost is the layer's own work, and not what
+/// The same services, called without a network: what of the cost is the layer's own work, and not what
 /// it finds in the caches after the kernel has been there.
-fn inside(routers: &[Router], fleet: &Fleet, rounds: usize, requests: usize) {
+fn inside(calls: &[Call], fleet: &Fleet, rounds: usize, requests: usize) {
     let measured = Measured::in_turns(NAMES.len(), rounds, |case, _| {
         together(1, |_| {
-            let mut router = routers[case].clone();
+            let call = &calls[case];
             move || {
                 for number in 0..requests {
                     let text = fleet.text(number % TOKENS);
                     let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {text}"));
-                    let response =
-                        ready(router.call(request.body(Body::empty()).unwrap())).unwrap();
-                    assert_eq!(response.status(), StatusCode::OK);
+                    assert_eq!(call(request.body(Body::empty()).unwrap()), StatusCode::OK);
                 }
             }
         }) / requests as f64
@@ -138,10 +151,15 @@ fn inside(routers: &[Router], fleet: &Fleet, rounds: usize, requests: usize) {
 
 const BARE: usize = 0;
 const LAYER: usize = 1;
-const AGAIN: usize = 2;
-const NO_OP: usize = 3;
-const NAMES: [&str; 4] =
-    ["an empty handler", "behind the layer", "an empty handler (A/A)", "behind a layer of nothing"];
+const AROUND: usize = 2;
+const AGAIN: usize = 3;
+const NAMES: [&str; 5] = [
+    "an empty handler",
+    "behind the layer",
+    "with the layer around it",
+    "an empty handler (A/A)",
+    "behind a layer of nothing",
+];
 
 const TOKENS: usize = 1_000;
 const CONNECTIONS: usize = 32;
@@ -149,24 +167,45 @@ const CONNECTIONS: usize = 32;
 /// The argument that makes this program the one that asks.
 const ASK: &str = "--ask";
 
-/// One thread that serves each router on a port of its own, to the end of the program.
+/// What answers whoever connects, to the end of the program.
+type Serve = Box<dyn FnOnce(TcpListener) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// What answers a request that came from nowhere.
+type Call = Box<dyn Fn(Request<Body>) -> StatusCode + Sync>;
+
+fn measured<V>(service: V) -> (Serve, Call)
+where
+    V: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    V: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    V: Clone + Send + Sync + 'static,
+    <V as Service<Request<Incoming>>>::Future: Send,
+{
+    let served = service.clone();
+    let call = move |request: Request<Body>| {
+        let mut service = service.clone();
+        ready(Service::<Request<Body>>::call(&mut service, request)).unwrap().status()
+    };
+    (Box::new(|listener| Box::pin(serve(listener, served))), Box::new(call))
+}
+
+/// One thread that serves each service on a port of its own, to the end of the program.
 struct Server {
     ports: Vec<SocketAddr>,
     thread: Handle,
 }
 
 impl Server {
-    fn start(routers: Vec<Router>) -> Self {
+    fn start(services: Vec<Serve>) -> Self {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
             runtime.block_on(async {
                 let mut ports = Vec::new();
-                for router in routers {
+                for serve in services {
                     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                     ports.push(listener.local_addr().unwrap());
-                    tokio::spawn(serve(listener, router));
+                    tokio::spawn(serve(listener));
                 }
                 tell.send((ports, Handle::current())).unwrap();
                 std::future::pending::<()>().await;
@@ -186,12 +225,17 @@ impl Server {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router) {
+async fn serve<V>(listener: TcpListener, service: V)
+where
+    V: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    V: Clone + Send + 'static,
+    V::Future: Send,
+{
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let router = router.clone();
-        let service = service_fn(move |request: Request<_>| router.clone().call(request));
+        let service = service.clone();
+        let service = service_fn(move |request| service.clone().call(request));
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         tokio::spawn(connection);
     }
