@@ -2,6 +2,7 @@
 
 mod draw;
 mod head;
+mod scan;
 
 use std::fmt;
 
@@ -151,20 +152,14 @@ impl Format {
         }
     }
 
-    /// A regular expression that finds this host's tokens in any text, for secret scanners.
-    ///
-    /// Made from the same constants as the parser. It matches a little more than
-    /// [`Format::parse`] accepts, since no regular expression checks a checksum.
-    #[must_use]
-    pub fn scanner_regex(&self) -> String {
-        let prefixes: Vec<_> =
-            self.entries.iter().map(|e| e.prefix.trim_end_matches('_')).collect();
-        format!(
-            r"\b(?:{})_[13-9a-km-uw-z]{{{}}}_[0-9A-Za-z]{{{}}}\b",
-            prefixes.join("|"),
-            TokenId::TEXT_LENGTH,
-            SECRET_LENGTH.saturating_add(CHECKSUM_LENGTH),
-        )
+    /// The id that a text claims by its beginning and its length, not read any further: for whoever
+    /// wants to fetch what there is about it before.
+    #[cfg(feature = "service")]
+    #[inline]
+    pub(crate) fn claimed_id(&self, text: &[u8]) -> Option<TokenId> {
+        let entry = self.entries.iter().find(|entry| entry.head.begins(text, &entry.prefix))?;
+        let tail: &[u8; TAIL] = text.get(entry.prefix.len()..)?.try_into().ok()?;
+        TokenId::parse(tail.first_chunk::<{ TokenId::TEXT_LENGTH }>()?)
     }
 }
 

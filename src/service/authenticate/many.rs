@@ -61,19 +61,17 @@ impl<S: Scope> Inner<S> {
         calls: &[(&str, Access<'_, S>)],
         verdicts: &mut Vec<Result<Verified, AuthenticateError>>,
     ) -> bool {
-        let parsed: [_; AT_ONCE] =
-            std::array::from_fn(|n| calls.get(n).map(|(text, _)| self.parse(text)));
-        let mut touched = 0;
+        let some = calls.get(..AT_ONCE).unwrap_or(calls);
+        let claimed = |text: &str| self.rules.format.claimed_id(text.as_bytes()).map(Key::of);
+        let keys: [_; AT_ONCE] =
+            std::array::from_fn(|n| some.get(n).and_then(|(text, _)| claimed(text)));
         // Nothing stands between the loads, so that as many as there can be are under way.
-        for presented in parsed.iter().flatten().flatten() {
-            touched |= presented.id().map_or(0, |id| self.index.touch(Key::of(id)));
-        }
+        let touched = keys.iter().flatten().fold(0, |seen, key| seen | self.index.touch(*key));
         std::hint::black_box(touched);
-        for (parsed, (_, access)) in parsed.into_iter().zip(calls) {
-            match parsed.map(|parsed| parsed.map(|presented| self.judge(presented, access))) {
-                Some(Ok(Looked::Decided(verdict))) => verdicts.push(verdict),
-                Some(Err(error)) => verdicts.push(Err(error)),
-                _ => return false,
+        for (text, access) in some {
+            match self.look_up(text, access) {
+                Looked::Decided(verdict) => verdicts.push(verdict),
+                Looked::AskStore(_) | Looked::Lapsed(_) => return false,
             }
         }
         true
