@@ -20,7 +20,6 @@
 mod rounds;
 
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,7 +30,7 @@ use keyfob::{
 
 use rounds::fleet::{Fleet, rules};
 use rounds::floor::Floor;
-use rounds::{median, ready};
+use rounds::{Measured, median, ready, together};
 
 fn main() {
     let smoke = std::env::args().any(|argument| argument == "--smoke");
@@ -142,33 +141,29 @@ impl Bench {
     }
 
     fn row(&self, threads: usize, rounds: usize, calls: usize) {
-        let (mut floors, mut again, mut ours) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..=rounds {
-            let measured = [
-                self.time(threads, calls, round, |text| self.floor.verify(text)),
-                self.time(threads, calls, round, |text| self.verify(text)),
-                self.time(threads, calls, round, |text| self.floor.verify(text)),
-            ];
-            // The first round warms the caches.
-            if round > 0 {
-                floors.push(measured[0]);
-                ours.push(measured[1]);
-                again.push(measured[2]);
+        let measured = Measured::in_turns(3, rounds, |case, round| {
+            // Each has texts of its own, which nothing has brought near.
+            let turn = round * 3 + case;
+            if case == OURS {
+                self.time(threads, calls, turn, |text| self.verify(text))
+            } else {
+                self.time(threads, calls, turn, |text| self.floor.verify(text))
             }
-        }
-        let (floor, again, ours) = (median(floors), median(again), median(ours));
+        });
         let allocated = allocation_counter::measure(|| {
             for number in 0..10_000 {
                 assert!(self.verify(self.fleet.text(number)));
             }
         });
         println!(
-            "{:>9} {:>7} {threads:>7} {:>6} {floor:>10.1} {ours:>10.1} {:>9.2} {:>7.2} {:>6.2} {:>12}",
+            "{:>9} {:>7} {threads:>7} {:>6} {:>10.1} {:>10.1} {:>9.2} {:>7.2} {:>6.2} {:>12}",
             self.fleet.size(),
             if self.shape.is_some() { "id-less" } else { "native" },
             if self.keyed { "yes" } else { "no" },
-            again / floor,
-            ours / floor.min(again),
+            measured.median(FLOOR),
+            measured.median(OURS),
+            measured.ratio(AGAIN, FLOOR),
+            measured.ratio(OURS, FLOOR),
             allocated.count_total as f64 / 10_000.0,
             self.fleet.tokens.index_size().1,
         );
@@ -179,35 +174,31 @@ impl Bench {
         matches!(self.fleet.tokens.authenticate_now(text, &access), Some(Ok(_)))
     }
 
-    /// Nanoseconds a call, each thread making `calls` of them at the same time.
+    /// Nanoseconds a call, each thread making `calls` of them at the same time, in every turn elsewhere
+    /// in the list.
     fn time(
         &self,
         threads: usize,
         calls: usize,
-        round: usize,
+        turn: usize,
         verify: impl Fn(&str) -> bool + Sync,
     ) -> f64 {
-        let barrier = Barrier::new(threads);
-        let slowest = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads)
-                .map(|thread| {
-                    let (barrier, verify) = (&barrier, &verify);
-                    // Each round and thread goes on elsewhere in the list.
-                    let mut number = (round * 31 + thread * 17) * 4_999 % self.fleet.size();
-                    scope.spawn(move || {
-                        barrier.wait();
-                        let begun = Instant::now();
-                        for _ in 0..calls {
-                            let text = black_box(self.fleet.text(number));
-                            assert!(verify(text), "a live token was refused");
-                            number = if number + 1 == self.fleet.size() { 0 } else { number + 1 };
-                        }
-                        begun.elapsed()
-                    })
-                })
-                .collect();
-            workers.into_iter().map(|worker| worker.join().unwrap()).max().unwrap()
+        let size = self.fleet.size();
+        let nanos = together(threads, |thread| {
+            let verify = &verify;
+            let mut number = (turn * calls + thread * size / threads) % size;
+            move || {
+                for _ in 0..calls {
+                    let text = black_box(self.fleet.text(number));
+                    assert!(verify(text), "a live token was refused");
+                    number = if number + 1 == size { 0 } else { number + 1 };
+                }
+            }
         });
-        slowest.as_nanos() as f64 / calls as f64
+        nanos / calls as f64
     }
 }
+
+const FLOOR: usize = 0;
+const OURS: usize = 1;
+const AGAIN: usize = 2;

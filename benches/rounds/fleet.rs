@@ -23,7 +23,9 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// So many tokens, ten an owner. The service keeps itself fresh to the end of the program.
     pub(crate) fn new(builder: Builder, size: usize, shape: Option<Shape>) -> Self {
-        let tokens: Tokens<ReadWrite> = builder.expected_tokens(size).build();
+        // A text without an id has a place of its own beside its token's.
+        let places = if shape.is_some() { 2 * size } else { size };
+        let tokens: Tokens<ReadWrite> = builder.expected_tokens(places).build();
         let upkeep = tokens.clone().upkeep(Arc::new(TokioTimer::new()));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
