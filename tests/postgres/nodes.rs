@@ -61,7 +61,7 @@ fn races() {
             let (minting, revoking) = (minting.clone(), revoking.clone());
             RUNTIME.spawn(async move {
                 let (mut minted, mut refused) = (0, 0);
-                for _ in 0..races / 32 + 1 {
+                for round in 0..races / 32 + 1 {
                     let owner = OwnerId::new(format!("owner-{racer}")).unwrap();
                     let parent = IssueRequest::new(owner.clone(), Grant::Full);
                     let (secret, parent) = minting.issue(parent, BY).await.unwrap();
@@ -69,10 +69,13 @@ fn races() {
                     let verified = minting.authenticate(text, &Access::any()).await.unwrap();
                     let mut child = IssueRequest::new(owner, Grant::Full);
                     child.lifetime = Lifetime::Default;
-                    let (child, revoked) = tokio::join!(
-                        minting.issue(child, By::token(&verified)),
-                        revoking.revoke(parent.id, BY, None),
-                    );
+                    // On a quiet machine who begins first would always be first.
+                    let head_start = Duration::from_millis(round % 8);
+                    let (child, revoked) =
+                        tokio::join!(minting.issue(child, By::token(&verified)), async {
+                            tokio::time::sleep(head_start).await;
+                            revoking.revoke(parent.id, BY, None).await
+                        });
                     revoked.unwrap();
                     match child {
                         Ok((_, child)) => {
