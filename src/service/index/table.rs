@@ -88,17 +88,20 @@ impl Table {
         if used.saturating_mul(4) > slots.saturating_mul(3) {
             self.grow();
         }
-        // The newest first: it is the one with room.
-        let free = self.segments().rev().find_map(|segment| {
-            let (home, window) = segment.window(key);
-            Some((segment, home.wrapping_add(window.iter().position(Slot::is_free)?)))
+        let free = self.free(key).or_else(|| {
+            // A crowd around one home, as there is one in a hundred thousand shortly before a table
+            // grows anyway.
+            if used.saturating_mul(2) > slots {
+                self.grow();
+            }
+            self.free(key)
         });
         if let Some((segment, index)) = free {
             segment.slots.get(index)?.write(key, entry);
             segment.used.fetch_add(1, Ordering::Relaxed);
             return Some((segment.place(index)?, None));
         }
-        // A window that is full while its segment is not, or no room to grow: somebody is asked
+        // No room to grow, or a window that is full of what was chosen to crowd it: somebody is asked
         // of the store the next time. That costs time and changes no verdict.
         let segment = self.segments().next_back()?;
         let (home, window) = segment.window(key);
@@ -106,6 +109,14 @@ impl Table {
         let (evicted, _) = slot.handles();
         slot.write(key, entry);
         Some((segment.place(home)?, Some(evicted)))
+    }
+
+    /// A free slot in a key's window. The newest first: it is the one with room.
+    fn free(&self, key: Key) -> Option<(&Segment, usize)> {
+        self.segments().rev().find_map(|segment| {
+            let (home, window) = segment.window(key);
+            Some((segment, home.wrapping_add(window.iter().position(Slot::is_free)?)))
+        })
     }
 
     /// The places of all slots that hold this token, or one that shares its tag.
@@ -231,8 +242,8 @@ const SEGMENTS: usize = 32;
 /// 1024 tokens: about 100 KiB, which a host with ten tokens does not notice.
 const SMALLEST: usize = 1024;
 
-/// How far from its home a token may be. Three quarters full, most are within three, and among
-/// millions hardly one is beyond a hundred.
+/// How far from its home a token may be. Three quarters full, most are within three, and of a hundred
+/// thousand one or two beyond this.
 const WINDOW: usize = 128;
 
 #[cfg(test)]
