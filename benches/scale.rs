@@ -24,15 +24,13 @@
 mod rounds;
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use keyfob::os::TokioTimer;
 use keyfob::store::memory::MemoryStore;
 use keyfob::{Access, Actor, Builder, By, Grant, IssueRequest, OwnerId, ReadWrite, Tokens};
 
-use rounds::fleet::rules;
+use rounds::fleet::{keep_up, rules};
 use rounds::floor::Floor;
 use rounds::{Measured, figure};
 
@@ -296,15 +294,6 @@ fn garbage(texts: usize) {
         allocated.bytes_current, allocated.bytes_max
     );
     assert!(allocated.bytes_max < 16 << 20, "garbage makes the service grow");
-}
-
-/// Keeps a service fresh, on a thread of its own, to the end of the program.
-fn keep_up(tokens: &Tokens<ReadWrite>) {
-    let upkeep = tokens.clone().upkeep(Arc::new(TokioTimer::new()));
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        runtime.unwrap().block_on(upkeep);
-    });
 }
 
 /// The same texts in an order that has nothing to do with where their tokens are, the same in every

@@ -26,11 +26,7 @@ impl Fleet {
         // A text without an id has a place of its own beside its token's.
         let places = if shape.is_some() { 2 * size } else { size };
         let tokens: Tokens<ReadWrite> = builder.expected_tokens(places).build();
-        let upkeep = tokens.clone().upkeep(Arc::new(TokioTimer::new()));
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            runtime.unwrap().block_on(upkeep);
-        });
+        keep_up(&tokens);
         let host = Actor::host();
         let mut issued: Vec<(TokenId, String)> = (0..size)
             .map(|number| {
@@ -68,6 +64,15 @@ impl Fleet {
         let start = number % self.size() * self.length;
         &self.texts[start..start + self.length]
     }
+}
+
+/// Keeps a service fresh, on a thread of its own, to the end of the program.
+pub(crate) fn keep_up(tokens: &Tokens<ReadWrite>) {
+    let upkeep = tokens.clone().upkeep(Arc::new(TokioTimer::new()));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.unwrap().block_on(upkeep);
+    });
 }
 
 /// The rules of a service that is measured: no quota, and a key if it is asked for.
