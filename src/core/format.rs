@@ -158,16 +158,20 @@ impl Format {
     #[inline]
     pub(crate) fn claimed_id(&self, text: &[u8]) -> Option<TokenId> {
         let entry = self.entries.iter().find(|entry| entry.head.begins(text, &entry.prefix))?;
-        let tail: &[u8; TAIL] = text.get(entry.prefix.len()..)?.try_into().ok()?;
-        TokenId::parse(tail.first_chunk::<{ TokenId::TEXT_LENGTH }>()?)
+        TokenId::parse(entry.tail(text)?.first_chunk::<{ TokenId::TEXT_LENGTH }>()?)
     }
 }
 
 impl Entry {
+    /// What comes after the prefix, if it is as long as in a token's text.
+    #[inline]
+    fn tail<'t>(&self, text: &'t [u8]) -> Option<&'t [u8; TAIL]> {
+        text.get(self.prefix.len()..)?.try_into().ok()
+    }
+
     #[inline]
     fn parse<'t>(&'t self, prefix: u64, text: &'t [u8]) -> Option<PresentedToken<'t>> {
-        let tail: &[u8; TAIL] = text.get(self.prefix.len()..)?.try_into().ok()?;
-        let (id, rest) = tail.split_first_chunk::<{ TokenId::TEXT_LENGTH }>()?;
+        let (id, rest) = self.tail(text)?.split_first_chunk::<{ TokenId::TEXT_LENGTH }>()?;
         let (separator, rest) = rest.split_first_chunk::<1>()?;
         let (secret, _) = rest.split_first_chunk::<SECRET_LENGTH>()?;
         let (covered, checksum) = text.split_last_chunk::<CHECKSUM_LENGTH>()?;
