@@ -161,7 +161,7 @@ impl<S: Scope> Tokens<S> {
 /// use of some of them, until their next use.
 const MOST_NOTICED: usize = 16_384;
 
-/// About 8 MiB, when the store is away for long.
+/// About 32 MiB with what there is to tell of them, when the store is away for long.
 const MOST_UNSAVED: usize = 65_536;
 
 /// What a store may be asked to do at once without holding up its writers.
