@@ -819,6 +819,9 @@ fn a_refused_call_is_no_use() {
     service.clock.advance(TimeDelta::seconds(100));
     assert_eq!(service.verdict_writing(&text), Err("scope_missing"));
     assert_eq!(used(&service), 1);
+    // Nor does it take the place of one.
+    assert_eq!(service.verdict(&text), Ok(()));
+    assert_eq!(used(&service), 2);
 }
 
 #[test]
@@ -941,6 +944,36 @@ fn an_address_decides_in_the_index_as_in_the_store() {
 }
 
 // The index.
+
+#[test]
+fn a_token_in_the_index_is_known_by_its_own_text_alone() {
+    for keyring in [Keyring::unkeyed(), Keyring::new(key("k1"))] {
+        let service = Service::new(with_keyring(keyring));
+        let (text, _) = service.issue(owner(1));
+        assert_eq!(service.verdict(&text), Ok(()));
+        assert_eq!(service.verdict(&with_another_secret(&text)), Err("wrong_secret"));
+        let prefix = text.find('_').unwrap();
+        for place in 0..text.len() {
+            let (before, rest) = text.split_at(place);
+            let (own, after) = rest.split_at(1);
+            for other in ["_", "-", " ", "\0", "~", "a", "b", "y", "9", "A", "Z"] {
+                let verdict = service.verdict(&format!("{before}{other}{after}"));
+                let expected = if place <= prefix { "not_ours" } else { "malformed" };
+                assert_eq!(
+                    verdict.err(),
+                    (other != own).then_some(expected),
+                    "{other:?} at {place}"
+                );
+            }
+            assert!(service.verdict(&format!("{before}{after}")).is_err(), "without {place}");
+            assert!(
+                service.verdict(&format!("{before}{own}{own}{after}")).is_err(),
+                "{place} twice"
+            );
+        }
+        assert_eq!(service.verdict(&text), Ok(()));
+    }
+}
 
 #[test]
 fn an_index_that_grows_forgets_none() {

@@ -1,8 +1,12 @@
 //! What is counted.
 
+use std::convert::Infallible;
 use std::hint::black_box;
 
 use chrono::DateTime;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use keyfob::http::BearerLayer;
 use keyfob::ports::clock::Clock;
 use keyfob::store::memory::MemoryStore;
 use keyfob::testing::{SeededRandomness, block_on};
@@ -10,6 +14,7 @@ use keyfob::{
     Access, Actor, Builder, By, Format, Grant, IssueRequest, Key, KeyId, Keyring, OwnerId,
     ReadWrite, Rules, Shape, Tokens,
 };
+use tower::{Layer as _, Service, service_fn};
 
 /// Calls of one kind.
 pub(crate) struct Subject {
@@ -57,6 +62,20 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         name: "hit_without_id",
         run: |calls| Scene::new(false, Some(Shape::AWX)).authenticate(calls),
         without: Some("text_digest"),
+    },
+    Subject {
+        name: "digest_without_layer",
+        run: |calls| {
+            let scene = Scene::new(false, None);
+            scene.digest(calls);
+            scene.serve(calls);
+        },
+        without: None,
+    },
+    Subject {
+        name: "hit_behind_layer",
+        run: |calls| Scene::new(false, None).serve_behind_layer(calls),
+        without: Some("digest_without_layer"),
     },
     Subject {
         name: "wrong_shape",
@@ -147,6 +166,31 @@ impl Scene {
         self.each(calls, |text| {
             let verdict = self.tokens.authenticate_now(text, black_box(&access));
             assert!(black_box(verdict).unwrap().is_err());
+        });
+    }
+
+    /// A service that answers at once, and has a request with a token.
+    fn serve(&self, calls: u32) {
+        self.request(calls, service_fn(async |_| Ok(Response::new(String::new()))));
+    }
+
+    fn serve_behind_layer(&self, calls: u32) {
+        let layer = BearerLayer::new(self.tokens.clone());
+        let inner = service_fn(async |_| Ok(Response::new(String::new())));
+        self.request(calls, layer.layer(inner));
+    }
+
+    fn request(
+        &self,
+        calls: u32,
+        mut service: impl Service<Request<()>, Response = Response<String>, Error = Infallible>,
+    ) {
+        self.each(calls, |text| {
+            let mut request = Request::new(());
+            let value = HeaderValue::try_from(format!("Bearer {text}")).unwrap();
+            request.headers_mut().insert(AUTHORIZATION, value);
+            let response = block_on(service.call(black_box(request))).unwrap();
+            assert_eq!(black_box(response).status(), StatusCode::OK);
         });
     }
 

@@ -1,15 +1,15 @@
 //! The token's text: `{prefix}_{id}_{secret}{checksum}`.
 
+mod claim;
 mod draw;
 mod head;
 mod scan;
 
 use std::fmt;
 
+pub(crate) use self::claim::Claim;
 use self::head::Head;
-use super::alphabet;
 use super::id::{InvalidName, Kind, TokenId};
-use super::secret::BASE62;
 use super::shape::Shape;
 
 /// What a host's token texts begin with, one prefix for each kind of token.
@@ -39,6 +39,7 @@ use super::shape::Shape;
 pub struct Format {
     entries: Vec<Entry>,
     shapes: Vec<Shape>,
+    crc: crc32fast::Hasher,
 }
 
 #[derive(Clone, Debug)]
@@ -64,7 +65,8 @@ impl Format {
     ///
     /// [`FormatError`] when this is no prefix.
     pub fn new(prefix: &str) -> Result<Self, FormatError> {
-        Self { entries: Vec::new(), shapes: Vec::new() }.with(prefix, Kind::personal())
+        Self { entries: Vec::new(), shapes: Vec::new(), crc: crc32fast::Hasher::new() }
+            .with(prefix, Kind::personal())
     }
 
     /// Adds the prefix of new tokens of another kind.
@@ -138,53 +140,33 @@ impl Format {
     /// one and is not a token all the same.
     #[inline]
     pub fn parse<'t>(&'t self, text: &'t [u8]) -> Result<PresentedToken<'t>, ParseError> {
+        self.check(self.claim(text), text)
+    }
+
+    /// What a text says that it is.
+    #[inline]
+    pub(crate) fn claim<'t>(&'t self, text: &'t [u8]) -> Result<Claim<'t>, ParseError> {
         let mut prefixes = (1_u64..).zip(&self.entries);
-        let native = match prefixes.find(|(_, entry)| entry.head.begins(text, &entry.prefix)) {
-            Some((number, entry)) => entry.parse(number, text).ok_or(ParseError::Malformed),
+        match prefixes.find(|(_, entry)| entry.head.begins(text, &entry.prefix)) {
+            Some((number, entry)) => Claim::read(number, entry, text).ok_or(ParseError::Malformed),
             None => Err(ParseError::NotOurs),
-        };
-        match native {
+        }
+    }
+
+    /// Whether a text is what it says, or else of another product.
+    #[inline]
+    pub(crate) fn check<'t>(
+        &self,
+        claim: Result<Claim<'t>, ParseError>,
+        text: &'t [u8],
+    ) -> Result<PresentedToken<'t>, ParseError> {
+        match claim.and_then(|claim| claim.checked(self.crc.clone())) {
             // A text of another product may begin like one of this host's; it is shorter.
             Err(_) if self.shapes.iter().any(|shape| shape.fits(text)) => {
                 Ok(PresentedToken(Form::Text(text)))
             }
             native => native,
         }
-    }
-
-    /// The id that a text claims by its beginning and its length, not read any further: for whoever
-    /// wants to fetch what there is about it before.
-    #[cfg(feature = "service")]
-    #[inline]
-    pub(crate) fn claimed_id(&self, text: &[u8]) -> Option<TokenId> {
-        let entry = self.entries.iter().find(|entry| entry.head.begins(text, &entry.prefix))?;
-        TokenId::parse(entry.tail(text)?.first_chunk::<{ TokenId::TEXT_LENGTH }>()?)
-    }
-}
-
-impl Entry {
-    /// What comes after the prefix, if it is as long as in a token's text.
-    #[inline]
-    fn tail<'t>(&self, text: &'t [u8]) -> Option<&'t [u8; TAIL]> {
-        text.get(self.prefix.len()..)?.try_into().ok()
-    }
-
-    #[inline]
-    fn parse<'t>(&'t self, prefix: u64, text: &'t [u8]) -> Option<PresentedToken<'t>> {
-        let (id, rest) = self.tail(text)?.split_first_chunk::<{ TokenId::TEXT_LENGTH }>()?;
-        let (separator, rest) = rest.split_first_chunk::<1>()?;
-        let (secret, _) = rest.split_first_chunk::<SECRET_LENGTH>()?;
-        let (covered, checksum) = text.split_last_chunk::<CHECKSUM_LENGTH>()?;
-        // First, since it alone refuses nearly all that is refused.
-        if read_checksum(checksum) != Some(crc32fast::hash(covered)) {
-            return None;
-        }
-        let all_base62 = secret.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric());
-        if *separator != *b"_" || !all_base62 {
-            return None;
-        }
-        let id = TokenId::parse(id)?;
-        Some(PresentedToken(Form::Native { prefix, kind: &self.kind, id, secret }))
     }
 }
 
@@ -210,7 +192,13 @@ pub struct PresentedToken<'t>(Form<'t>);
 /// What there is to be read from a text.
 #[derive(Clone, Copy)]
 pub(super) enum Form<'t> {
-    Native { prefix: u64, kind: &'t Kind, id: TokenId, secret: &'t [u8; SECRET_LENGTH] },
+    Native {
+        prefix: u64,
+        kind: &'t Kind,
+        id: TokenId,
+        secret: &'t [u8; SECRET_LENGTH],
+        checksum: &'t [u8; CHECKSUM_LENGTH],
+    },
     Text(&'t [u8]),
 }
 
@@ -242,6 +230,18 @@ impl<'t> PresentedToken<'t> {
     pub(crate) const fn prefix_number(&self) -> u64 {
         match self.0 {
             Form::Native { prefix, .. } => prefix,
+            Form::Text(_) => 0,
+        }
+    }
+
+    /// The six digits of its checksum, as a number that no other digits are; 0 for a text without.
+    #[cfg_attr(not(feature = "service"), expect(dead_code, reason = "only an index asks"))]
+    #[inline]
+    pub(crate) const fn checksum_number(&self) -> u64 {
+        match self.0 {
+            Form::Native { checksum: [a, b, c, d, e, f], .. } => {
+                u64::from_le_bytes([*a, *b, *c, *d, *e, *f, 0, 0])
+            }
             Form::Text(_) => 0,
         }
     }
@@ -319,18 +319,6 @@ impl FormatError {
     }
 }
 
-/// The number that six base-62 digits stand for; `None` when it does not fit 32 bits.
-#[inline]
-fn read_checksum(digits: &[u8; CHECKSUM_LENGTH]) -> Option<u32> {
-    let (value, strange) = digits.iter().fold((0_u64, 0), |(value, strange), digit| {
-        let place = BASE62_VALUES.get(usize::from(*digit)).copied().unwrap_or(u8::MAX);
-        // Six digits stay below 62^6 < 2^36.
-        (value.wrapping_mul(62).wrapping_add(u64::from(place)), strange | place)
-    });
-    // No value of a symbol has the upper bits that all others have.
-    u32::try_from(value).ok().filter(|_| strange < 64)
-}
-
 /// 32 characters of base 62 are 190.5 bits: more than any search can reach, and with the id and
 /// the tag they still fit one block of SHA-256.
 pub(super) const SECRET_LENGTH: usize = 32;
@@ -340,5 +328,3 @@ const CHECKSUM_LENGTH: usize = 6;
 
 /// The tail after the prefix and its separator.
 const TAIL: usize = Format::TAIL_LENGTH - 1;
-
-const BASE62_VALUES: [u8; 256] = alphabet::values(BASE62);

@@ -137,23 +137,23 @@ impl Keyring {
         presented_digest(self.current.as_ref(), presented)
     }
 
-    /// [`Keyring::current_digest`], with something to be done on the way: when all that the hash
-    /// reads is written down, and before it is made.
+    /// [`Keyring::current_digest`], if something that is tried on the way succeeds: when all that the
+    /// hash reads is written down, and before it is made.
     ///
     /// What is loaded then from far away comes while the hash is made. Before that, whatever the
     /// hash reads would be stuck behind the load in the processor's queue of writes.
     #[cfg(feature = "service")]
     #[inline]
-    pub(crate) fn current_digest_after<T>(
+    pub(crate) fn current_digest_if<T>(
         &self,
         presented: &PresentedToken<'_>,
-        begin: impl FnOnce() -> T,
-    ) -> (T, Digest) {
+        begin: impl FnOnce() -> Option<T>,
+    ) -> Option<(T, Digest)> {
         if let (None, Form::Native { id, secret, .. }) = (&self.current, presented.form()) {
             let block = native_block(id, secret);
-            (begin(), one_block(&block))
+            Some((begin()?, one_block(&block)))
         } else {
-            (begin(), self.current_digest(presented))
+            Some((begin()?, self.current_digest(presented)))
         }
     }
 

@@ -1,6 +1,6 @@
 //! Asking the store about a presented token, and keeping what it says.
 
-use super::{indexed, second};
+use super::{indexed, named, second};
 use crate::core::digest::Digest;
 use crate::core::error::{Refusal, VerifyError};
 use crate::core::event::{Actor, Event, EventKind};
@@ -14,7 +14,7 @@ use crate::core::verify::{Accepted, Access, micros, verify};
 use crate::ports::store::{Applied, Found, StoreError};
 use crate::service::Inner;
 use crate::service::error::AuthenticateError;
-use crate::service::index::Hit;
+use crate::service::index::Kept;
 use crate::service::usage::Noticed;
 use crate::service::verified::Verified;
 
@@ -139,18 +139,18 @@ impl<S: Scope> Inner<S> {
             Expiry::At(at) => micros(at),
             Expiry::Never => i64::MAX,
         };
-        let hit =
-            Hit { deadline, generation: accepted.generation, owner, class, record_use: false };
+        let kept = Kept { deadline, generation: accepted.generation, owner, class };
         let now = micros(self.known_now());
         let id = found.record.id;
         self.recorder.record(Noticed { token: id, owner, at_micros: now, from: access.address });
         // Only the store can count uses.
         if found.record.constraints.uses.is_none() {
             let digest = self.index_digest(presented, accepted, &found.record);
-            let secret = (id, indexed(presented, digest), presented.id().is_some());
-            self.index.fill((ticket, found.epoch), secret, &hit, second(now));
+            let key = named(presented).map(|(_, key)| key);
+            let secret = (id, key, indexed(presented, digest));
+            self.index.fill((ticket, found.epoch), secret, kept, second(now));
         }
-        self.evidence(id, &hit)
+        self.evidence(id, kept)
     }
 
     /// The digest under which the index finds an accepted text: the one that its row holds, if that

@@ -1,10 +1,9 @@
 //! The same path for several texts at once.
 
-use super::Looked;
+use super::named;
 use crate::core::scope::Scope;
 use crate::core::verify::Access;
 use crate::service::error::AuthenticateError;
-use crate::service::index::Key;
 use crate::service::verified::Verified;
 use crate::service::{Inner, Tokens};
 
@@ -62,16 +61,28 @@ impl<S: Scope> Inner<S> {
         verdicts: &mut Vec<Result<Verified, AuthenticateError>>,
     ) -> bool {
         let some = calls.get(..AT_ONCE).unwrap_or(calls);
-        let claimed = |text: &str| self.rules.format.claimed_id(text.as_bytes()).map(Key::of);
-        let keys: [_; AT_ONCE] =
-            std::array::from_fn(|n| some.get(n).and_then(|(text, _)| claimed(text)));
-        // Nothing stands between the loads, so that as many as there can be are under way.
-        let touched = keys.iter().flatten().fold(0, |seen, key| seen | self.index.touch(*key));
-        std::hint::black_box(touched);
-        for (text, access) in some {
-            match self.look_up(text, access) {
-                Looked::Decided(verdict) => verdicts.push(verdict),
-                Looked::AskStore(_) | Looked::Lapsed(_) => return false,
+        let mut claims = [None; AT_ONCE];
+        for (place, (text, _)) in claims.iter_mut().zip(some) {
+            let claim = self.rules.format.claim(text.as_bytes()).ok();
+            *place = claim.and_then(|claim| Some((claim, named(claim.claimed())?)));
+        }
+        // One for all of them, before the index is looked into for any.
+        let moment = self.moment();
+        // Nothing is decided between the loads, so that as many as there can be are under way.
+        let seen = claims
+            .iter()
+            .flatten()
+            .fold(0_u8, |seen, (_, (_, key))| seen.wrapping_add(self.index.may_hold(*key).into()));
+        std::hint::black_box(seen);
+        for ((text, access), claim) in some.iter().zip(&claims) {
+            let begin = || Some(moment);
+            let verified = match claim {
+                Some((claim, named)) => self.recognise(claim.claimed(), *named, begin, access),
+                None => None,
+            };
+            match verified.map(Ok).or_else(|| self.look_up_again(text, access)) {
+                Some(verdict) => verdicts.push(verdict),
+                None => return false,
             }
         }
         true

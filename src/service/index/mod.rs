@@ -17,8 +17,8 @@ use std::time::Duration;
 use self::class::{Class, ClassKey};
 use self::intern::Interner;
 use self::places::Places;
-use self::slot::Entry;
 pub(super) use self::slot::Key;
+use self::slot::{Entry, Slot};
 use self::table::Table;
 use crate::core::epoch::{Epoch, Invalidations, Touched};
 use crate::core::freshness::{Effect, Freshness, Lease, Poll, Reading, Ticket};
@@ -35,15 +35,30 @@ pub(super) struct Index<S: Scope> {
     published: Published,
 }
 
-/// An accepted secret, as the index holds it.
+/// What there is to know of an accepted secret.
 #[derive(Clone, Copy)]
-pub(super) struct Hit {
+pub(super) struct Kept {
     pub(super) deadline: i64,
     pub(super) generation: u32,
     pub(super) owner: u32,
     pub(super) class: u32,
+}
+
+/// An accepted secret that was found.
+#[derive(Clone, Copy)]
+pub(super) struct Hit<'i> {
+    pub(super) kept: Kept,
+    used_second: u32,
+    slot: &'i Slot,
+}
+
+impl Hit<'_> {
     /// Whether this use is the one in its minute to be recorded.
-    pub(super) record_use: bool,
+    #[inline]
+    pub(super) fn claim_use(&self, now_second: u32) -> bool {
+        let is_due = now_second.saturating_sub(self.used_second) >= USE_INTERVAL_SECONDS;
+        is_due && self.slot.claim_use(self.kept.generation, self.used_second, now_second)
+    }
 }
 
 struct Writer {
@@ -76,31 +91,26 @@ impl<S: Scope> Index<S> {
         self.published.held_micros.fetch_max(told_micros, Ordering::Relaxed).max(told_micros)
     }
 
-    /// Starts the trip to memory for a token, to be finished by [`Index::find`].
+    /// Whether [`Index::find`] is likely to find something. It starts the trip to memory.
     #[inline]
-    pub(super) fn touch(&self, key: Key) -> u64 {
-        self.table.touch(key)
+    pub(super) fn may_hold(&self, key: Key) -> bool {
+        self.table.may_hold(key)
     }
 
     #[inline]
-    pub(super) fn find(&self, key: Key, words: [u64; 4], now_second: u32) -> Option<Hit> {
+    pub(super) fn find(&self, key: Key, words: [u64; 4]) -> Option<Hit<'_>> {
         let (slot, entry) = self.table.find(key, words)?;
-        let due = now_second.saturating_sub(entry.used_second) >= USE_INTERVAL_SECONDS;
-        Some(Hit {
-            deadline: entry.deadline,
-            generation: entry.generation,
-            owner: entry.owner,
-            class: entry.class,
-            record_use: due && slot.claim_use(&entry, now_second),
-        })
+        let Entry { deadline, generation, owner, class, .. } = entry;
+        let kept = Kept { deadline, generation, owner, class };
+        Some(Hit { kept, used_second: entry.used_second, slot })
     }
 
     /// The same for a text without an id, and whose it is.
-    pub(super) fn find_text(&self, words: [u64; 4], now_second: u32) -> Option<(TokenId, Hit)> {
+    pub(super) fn find_text(&self, words: [u64; 4]) -> Option<(TokenId, Hit<'_>)> {
         let (_, alias) = self.table.find(Key::of_alias(words), words)?;
         let id = alias.aliased();
         // It may lead nowhere: an alias outlives a token that had to make room.
-        self.find(Key::of(id), words, now_second).map(|hit| (id, hit))
+        self.find(Key::of(id), words).map(|hit| (id, hit))
     }
 
     #[inline]
@@ -136,32 +146,28 @@ impl<S: Scope> Index<S> {
     }
 
     /// Remembers a secret that was just accepted, by a row that was read with that epoch, unless
-    /// something about it changed since; with an alias if its text does not tell the id.
+    /// something about it changed since; with an alias if its text has no key of its
+    /// own, since it does not tell the id.
     pub(super) fn fill(
         &self,
         (ticket, read): (Ticket, Epoch),
-        (id, words, has_id): (TokenId, [u64; 4], bool),
-        hit: &Hit,
+        (id, key, words): (TokenId, Option<Key>, [u64; 4]),
+        kept: Kept,
         used_second: u32,
     ) {
-        let Some(owner) = self.owners.value(hit.owner) else {
+        let Kept { deadline, generation, owner: owner_handle, class } = kept;
+        let Some(owner) = self.owners.value(owner_handle) else {
             return;
         };
         let mut writer = self.writer();
         if !writer.freshness.may_keep(ticket, read, id, owner) {
             return;
         }
-        let entry = Entry {
-            digest: words,
-            deadline: hit.deadline,
-            used_second,
-            generation: hit.generation,
-            owner: hit.owner,
-            class: hit.class,
-        };
-        self.keep(&mut writer, Key::of(id), &entry);
-        if !has_id {
-            self.keep(&mut writer, Key::of_alias(words), &Entry::alias(words, id, hit.owner));
+        let entry =
+            Entry { digest: words, deadline, used_second, generation, owner: owner_handle, class };
+        self.keep(&mut writer, key.unwrap_or_else(|| Key::of(id)), &entry);
+        if key.is_none() {
+            self.keep(&mut writer, Key::of_alias(words), &Entry::alias(words, id, owner_handle));
         }
     }
 
@@ -267,7 +273,7 @@ impl<S: Scope> Index<S> {
     /// How many secrets are indexed, and how many bytes their slots take.
     pub(super) fn size(&self) -> (usize, usize) {
         let (used, slots) = self.table.load();
-        (used, slots.saturating_mul(size_of::<slot::Slot>()))
+        (used, slots.saturating_mul(size_of::<Slot>()))
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {

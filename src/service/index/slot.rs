@@ -31,9 +31,13 @@ pub(super) struct Slot {
 pub(in crate::service) struct Key {
     pub(super) home: u64,
     tag: u64,
+    /// Which bits of a tag it tells.
+    mask: u64,
 }
 
 impl Key {
+    /// Of all secrets of a token.
+    ///
     /// An id is random, but an imported one may have fixed bits; the multiplication moves all
     /// bits of a half into its upper ones.
     #[inline]
@@ -42,13 +46,21 @@ impl Key {
         let high = u64::try_from(bits >> 64).unwrap_or_default();
         let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
         let home = (high ^ low.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Self { home, tag: low.wrapping_mul(0xD6E8_FEB8_6659_FD93) & TAG & !ALIAS | TAKEN }
+        Self { home, tag: low.wrapping_mul(0xD6E8_FEB8_6659_FD93) & ID | TAKEN, mask: OF_ID }
+    }
+
+    /// Of the secret in a text, and of one in a thousand whose checksum is another.
+    #[inline]
+    pub(in crate::service) fn of_secret(id: TokenId, checksum: u64) -> Self {
+        let Self { home, tag, .. } = Self::of(id);
+        let told = checksum.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 22 & CHECKSUM;
+        Self { home, tag: tag | told, mask: TAG }
     }
 
     /// Where the alias of a text without an id is: by its digest, which is random as well.
     #[inline]
     pub(super) fn of_alias([home, tag, ..]: [u64; 4]) -> Self {
-        Self { home, tag: tag & TAG | ALIAS | TAKEN }
+        Self { home, tag: tag & TAG | ALIAS | TAKEN, mask: TAG }
     }
 }
 
@@ -93,16 +105,10 @@ pub(super) enum Seen {
 }
 
 impl Slot {
-    /// Starts bringing the line into the cache.
-    #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        self.meta.load(Ordering::Relaxed)
-    }
-
     #[inline]
     pub(super) fn look(&self, key: Key, digest: [u64; 4]) -> Seen {
         let before = self.meta.load(Ordering::Acquire);
-        if before & TAG != key.tag {
+        if before & key.mask != key.tag {
             return if before & TAG == BLANK { Seen::Blank } else { Seen::Other };
         }
         let stored =
@@ -123,9 +129,9 @@ impl Slot {
 
     /// Claims the right to record a use: one caller a minute gets it.
     #[inline]
-    pub(super) fn claim_use(&self, entry: &Entry, now: u32) -> bool {
-        let before = joined(entry.generation, entry.used_second);
-        let after = joined(entry.generation, now);
+    pub(super) fn claim_use(&self, generation: u32, used: u32, now: u32) -> bool {
+        let before = joined(generation, used);
+        let after = joined(generation, now);
         self.usage.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
@@ -141,8 +147,10 @@ impl Slot {
         self.is_free() && !self.is_blank()
     }
 
+    /// Whether it may be what is looked for.
+    #[inline]
     pub(super) fn is_of(&self, key: Key) -> bool {
-        self.meta.load(Ordering::Relaxed) & TAG == key.tag
+        self.meta.load(Ordering::Relaxed) & key.mask == key.tag
     }
 
     /// Where the alias of this slot's secret would be. Only under the writer lock.
@@ -209,6 +217,12 @@ const WRITING: u64 = 1;
 const TAKEN: u64 = 1 << 63;
 /// The next one tells aliases from tokens, whatever ids and digests there are.
 const ALIAS: u64 = 1 << 62;
+/// Twenty bits of a token's tag are its id's: of the few tokens that stand beside it, one in a million
+/// is forgotten with it. Ten are its text's checksum's: of texts that name its id with a wrong one, one
+/// in a thousand is hashed before it is refused. The time that takes tells ten bits of the right one.
+const ID: u64 = 0x3FFF_FC00_0000_0000;
+const CHECKSUM: u64 = 0x0000_03FF_0000_0000;
+const OF_ID: u64 = TAKEN | ALIAS | ID;
 const BLANK: u64 = 0;
 const VACATED: u64 = 1 << 32;
 

@@ -53,17 +53,16 @@ impl Table {
         table
     }
 
-    /// Starts the loads of the lines that [`Table::find`] will look at first.
+    /// Whether one of the lines that [`Table::find`] will look at first may be what it will find.
     ///
-    /// Called before the digest is made: the trip to memory then runs under the hash.
+    /// Asked before the digest is made: the trip to memory then runs under the hash. Between the
+    /// loads nothing is decided, so that all of them are begun at once.
     #[inline]
-    pub(super) fn touch(&self, key: Key) -> u64 {
-        let mut seen = 0;
-        for segment in self.segments() {
-            let (_, window) = segment.window(key);
-            seen |= window.first().map_or(0, Slot::touch) | window.get(1).map_or(0, Slot::touch);
-        }
-        seen
+    pub(super) fn may_hold(&self, key: Key) -> bool {
+        self.segments().fold(false, |seen, segment| {
+            let first = segment.window(key).1.first_chunk::<GLANCED>();
+            first.into_iter().flatten().fold(seen, |seen, slot| seen | slot.is_of(key))
+        })
     }
 
     #[inline]
@@ -132,8 +131,10 @@ impl Table {
     fn slots_of(&self, key: Key) -> impl Iterator<Item = (&Segment, usize, &Slot)> {
         self.segments().flat_map(move |segment| {
             let (home, window) = segment.window(key);
-            let of_key = (home..).zip(window).filter(move |(_, slot)| slot.is_of(key));
-            of_key.map(move |(index, slot)| (segment, index, slot))
+            let there = (home..).zip(window).take_while(|(_, slot)| !slot.is_blank());
+            there
+                .filter(move |(_, slot)| slot.is_of(key))
+                .map(move |(index, slot)| (segment, index, slot))
         })
     }
 
@@ -242,6 +243,9 @@ const SEGMENTS: usize = 32;
 /// 1024 tokens: about 100 KiB, which a host with ten tokens does not notice.
 const SMALLEST: usize = 1024;
 
+/// How many slots are looked at before a digest is made. Of all tokens, 85 in 100 are in the first two.
+const GLANCED: usize = 2;
+
 /// How far from its home a token may be. Three quarters full, most are within three, and of a hundred
 /// thousand one or two beyond this.
 const WINDOW: usize = 128;
@@ -311,6 +315,29 @@ mod tests {
             );
             assert!(table.find(Key::of(id(number)), entry(number + 1).digest).is_none());
         }
+    }
+
+    #[test]
+    fn all_secrets_of_a_token_are_there_under_its_id() {
+        let table = Table::new(0, 4096);
+        let put = |key, seed| table.put(key, &entry(seed)).unwrap().0;
+        let places: Vec<_> =
+            (0..50).map(|checksum| put(Key::of_secret(id(7), checksum), checksum)).collect();
+        let other = put(Key::of_secret(id(8), 7), 7);
+        assert_eq!(table.places_of(Key::of(id(7))), places);
+        assert_eq!(table.places_of(Key::of(id(8))), [other]);
+        for checksum in 0..50 {
+            assert!(table.find(Key::of_secret(id(7), checksum), entry(checksum).digest).is_some());
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_told_by_its_tag_but_for_one_in_a_thousand() {
+        let table = Table::new(0, 4096);
+        table.put(Key::of_secret(id(7), 1), &entry(1)).unwrap();
+        assert!(table.may_hold(Key::of_secret(id(7), 1)));
+        let alike = (2..100_002).filter(|wrong| table.may_hold(Key::of_secret(id(7), *wrong)));
+        assert!((50..200).contains(&alike.count()));
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! What a text says that it is, before that is checked.
+
+use super::{CHECKSUM_LENGTH, Entry, Form, ParseError, PresentedToken, SECRET_LENGTH, TAIL};
+use crate::core::alphabet;
+use crate::core::id::TokenId;
+use crate::core::secret::BASE62;
+
+/// A text with a prefix of this host, as long as a token's text, whose separators and id are in
+/// their places.
+///
+/// Its checksum may be wrong, and its secret may hold anything. That is enough to look for what is
+/// known of it, and to find that it is the very text that was checked before.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'t> {
+    claimed: PresentedToken<'t>,
+    covered: &'t [u8],
+}
+
+impl<'t> Claim<'t> {
+    #[inline]
+    pub(super) fn read(prefix: u64, entry: &'t Entry, text: &'t [u8]) -> Option<Self> {
+        let tail: &[u8; TAIL] = text.get(entry.prefix.len()..)?.try_into().ok()?;
+        let (id, rest) = tail.split_first_chunk::<{ TokenId::TEXT_LENGTH }>()?;
+        let (separator, rest) = rest.split_first_chunk::<1>()?;
+        let (secret, checksum) = rest.split_first_chunk::<SECRET_LENGTH>()?;
+        let checksum = checksum.first_chunk::<CHECKSUM_LENGTH>()?;
+        let (covered, _) = text.split_last_chunk::<CHECKSUM_LENGTH>()?;
+        let id = TokenId::parse(id).filter(|_| *separator == *b"_")?;
+        let form = Form::Native { prefix, kind: &entry.kind, id, secret, checksum };
+        Some(Self { claimed: PresentedToken(form), covered })
+    }
+
+    /// What it would be, were its checksum right.
+    #[cfg(feature = "service")]
+    #[inline]
+    pub(crate) const fn claimed(&self) -> &PresentedToken<'t> {
+        &self.claimed
+    }
+
+    /// What it is.
+    #[inline]
+    pub(super) fn checked(
+        self,
+        mut crc: crc32fast::Hasher,
+    ) -> Result<PresentedToken<'t>, ParseError> {
+        let Form::Native { secret, checksum, .. } = self.claimed.0 else {
+            return Err(ParseError::Malformed);
+        };
+        // First, since it alone refuses nearly all that is refused.
+        crc.update(self.covered);
+        if read_checksum(checksum) != Some(crc.finalize()) {
+            return Err(ParseError::Malformed);
+        }
+        let all_base62 = secret.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric());
+        if all_base62 { Ok(self.claimed) } else { Err(ParseError::Malformed) }
+    }
+}
+
+/// The number that six base-62 digits stand for; `None` when it does not fit 32 bits.
+#[inline]
+fn read_checksum(digits: &[u8; CHECKSUM_LENGTH]) -> Option<u32> {
+    let (value, strange) = digits.iter().fold((0_u64, 0), |(value, strange), digit| {
+        let place = BASE62_VALUES.get(usize::from(*digit)).copied().unwrap_or(u8::MAX);
+        // Six digits stay below 62^6 < 2^36.
+        (value.wrapping_mul(62).wrapping_add(u64::from(place)), strange | place)
+    });
+    // No value of a symbol has the upper bits that all others have.
+    u32::try_from(value).ok().filter(|_| strange < 64)
+}
+
+const BASE62_VALUES: [u8; 256] = alphabet::values(BASE62);
