@@ -14,10 +14,12 @@
 //! [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
 //! [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
 
-use std::{fmt, iter, str};
+use std::{fmt, str};
 
 use http::{HeaderMap, header};
 use thiserror::Error;
+
+use crate::http::query::has_access_token;
 
 /// What the `Authorization` header of a request presents.
 ///
@@ -171,12 +173,18 @@ fn credentials(value: &[u8]) -> Result<Presented<'_>, BearerError> {
     if value.len() > MAX_VALUE_LENGTH {
         return Err(BearerError::TooLong);
     }
-    if let Some((scheme, rest @ [b' ', ..])) = value.split_first_chunk::<6>()
-        && scheme.eq_ignore_ascii_case(b"Bearer")
-    {
-        return bearer(after(rest, is_space)).map(Presented::Bearer);
+    if let Some(offered) = offered(value) {
+        return bearer(offered).map(Presented::Bearer);
     }
     if is_other_scheme(value) { Ok(Presented::OtherScheme) } else { Err(BearerError::Malformed) }
+}
+
+/// What the value of an `Authorization` header offers as a bearer token, whatever it is.
+#[inline]
+pub(super) fn offered(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_first_chunk::<6>()?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && rest.starts_with(b" ");
+    is_bearer.then(|| after(rest, is_space))
 }
 
 fn bearer(offered: &[u8]) -> Result<BearerText<'_>, BearerError> {
@@ -300,37 +308,6 @@ fn is_text(byte: &u8) -> bool {
 /// `tchar`.
 fn is_token(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
-}
-
-fn has_access_token(query: &str) -> bool {
-    query.as_bytes().split(|byte| *byte == b'&').any(is_access_token)
-}
-
-/// Whether a parameter of a query is an `access_token`, with a value or without one.
-fn is_access_token(parameter: &[u8]) -> bool {
-    decoded_name(parameter).eq(b"access_token".iter().copied())
-}
-
-/// The name of a query's parameter, without its percent-encoding.
-fn decoded_name(parameter: &[u8]) -> impl Iterator<Item = u8> {
-    let mut rest = parameter;
-    iter::from_fn(move || {
-        if let [b'%', high, low, next @ ..] = rest
-            && let Some(byte) = hexadecimal(*high, *low)
-        {
-            rest = next;
-            return Some(byte);
-        }
-        let (byte, next) = rest.split_first().filter(|(byte, _)| **byte != b'=')?;
-        rest = next;
-        Some(*byte)
-    })
-}
-
-fn hexadecimal(high: u8, low: u8) -> Option<u8> {
-    let high = char::from(high).to_digit(16)?;
-    let low = char::from(low).to_digit(16)?;
-    u8::try_from((high << 4) | low).ok()
 }
 
 /// The longest bearer token that is read, in bytes.

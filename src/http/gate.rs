@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderMap, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Uri};
 
 use crate::core::scope::{Grant, Scope};
 use crate::core::verify::Access;
 use crate::http::answer::{Answers, Denial};
-use crate::http::bearer::Presented;
+use crate::http::bearer::{Presented, offered};
 use crate::http::credentials::{ClientAddress, Credentials};
 use crate::ports::directory::{AccountKey, Directory, DirectoryError};
 use crate::service::Tokens;
@@ -25,6 +25,19 @@ pub(super) struct Gate<S: Scope> {
 }
 
 impl<S: Scope> Gate<S> {
+    /// Accepts the token of a request's one `Authorization` header, if the index knows and accepts it.
+    /// Whoever calls this has looked at all else that [`Presented::read`] would refuse a request
+    /// for; what the index knows, to the byte, is a token's text.
+    #[inline]
+    pub(super) fn recognise(
+        &self,
+        value: &HeaderValue,
+        address: Option<IpAddr>,
+    ) -> Option<Credentials> {
+        let text = offered(value.as_bytes()).filter(|_| !self.strict)?;
+        self.tokens.recognise(text, &Access::any().from(address)).map(Credentials::Token)
+    }
+
     /// `None` means that only the store can tell.
     pub(super) fn judge_now(
         &self,
@@ -113,8 +126,13 @@ pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     None
 }
 
-/// Hides the header from whoever prints the request later on.
-pub(crate) fn conceal(headers: &mut HeaderMap) {
-    let values = headers.iter_mut().filter(|(name, _)| *name == AUTHORIZATION);
-    values.for_each(|(_, value)| value.set_sensitive(true));
+/// Hides the header from whoever prints the request later on; returns its value if there is one and
+/// no more.
+pub(crate) fn conceal(headers: &mut HeaderMap) -> Option<&HeaderValue> {
+    let (mut sole, mut several) = (None, false);
+    for (_, value) in headers.iter_mut().filter(|(name, _)| *name == AUTHORIZATION) {
+        value.set_sensitive(true);
+        several |= sole.replace(&*value).is_some();
+    }
+    sole.filter(|_| !several)
 }

@@ -15,6 +15,7 @@ mod extract;
 mod gate;
 mod layer;
 mod limit;
+mod query;
 #[cfg(feature = "axum")]
 mod routes;
 mod span;
