@@ -6,10 +6,11 @@
 //! hash. Medians of interleaved rounds.
 //!
 //! Bytes are those of all that the service allocates while it fills its index, by ten tokens an
-//! owner. Last come texts that are no tokens: what refusing them costs, and what they make the
+//! owner. The store makes each row when it is asked for it, so that the index is most of what there is.
+//! Last come texts that are no tokens: what refusing them costs, and what they make the
 //! service keep.
 //!
-//! Variables: `KEYFOB_LONG=1` adds five and twenty million tokens, which take 25 GB, and 10^8 texts that
+//! Variables: `KEYFOB_LONG=1` adds five and twenty million tokens, which take 10 GB, and 10^8 texts that
 //! are no tokens.
 #![expect(
     clippy::disallowed_macros,
@@ -20,6 +21,10 @@
     reason = "a bench prints, reads the clock, and stops when something is wrong"
 )]
 
+#[path = "../tests/common/mod.rs"]
+mod common;
+#[path = "rounds/redrawn.rs"]
+mod redrawn;
 #[expect(dead_code, reason = "other targets use more of it")]
 mod rounds;
 
@@ -27,9 +32,13 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use keyfob::os::SystemClock;
+use keyfob::ports::clock::Clock as _;
 use keyfob::store::memory::MemoryStore;
 use keyfob::{Access, Actor, Builder, By, Grant, IssueRequest, OwnerId, ReadWrite, Tokens};
 
+use common::Detour;
+use redrawn::Redrawn;
 use rounds::fleet::{keep_up, rules};
 use rounds::floor::Floor;
 use rounds::{Measured, figure};
@@ -86,22 +95,14 @@ struct Bench {
 
 impl Bench {
     fn new(size: usize) -> Self {
-        let (store, rules) = (MemoryStore::default(), rules(false));
-        let issuing: Tokens<ReadWrite> = Builder::system(store.clone(), rules.clone()).build();
-        let host = Actor::host();
-        let mut texts = String::new();
-        for number in 0..size {
-            let owner = OwnerId::new(format!("owner-{}", number / 10)).unwrap();
-            let request = IssueRequest::new(owner, Grant::Full);
-            let issued = issuing.issue(request, By::Host(&host)).now_or_never().unwrap();
-            texts.push_str(issued.unwrap().0.expose_secret());
-        }
+        let rules = rules(false);
+        let (rows, texts) = Redrawn::new(rules.clone(), SystemClock::new().now(), size);
+        let store = Detour::new(rows);
         let length = texts.len() / size;
         let each = || (0..size).map(|number| &texts[number * length..][..length]);
-        drop(issuing);
         let (mut built, mut began) = (None, None);
         let allocated = allocation_counter::measure(|| {
-            let builder = Builder::system(store.clone(), rules.clone());
+            let builder = Builder::system(store, rules.clone());
             let tokens: Tokens<ReadWrite> =
                 builder.bound(Duration::from_secs(30)).expected_tokens(size).build();
             began = Some(Instant::now());

@@ -1286,9 +1286,9 @@ impl Way for Fate {
         self.pass(Side::After, method).await
     }
 
-    fn found(&self, mut found: Found) -> Found {
-        if let Some(spoil) = &self.plan().spoil {
-            spoil(&mut found);
+    fn found(&self, _: &Lookup, mut found: Option<Found>) -> Option<Found> {
+        if let Some((spoil, found)) = self.plan().spoil.as_ref().zip(found.as_mut()) {
+            spoil(found);
         }
         found
     }

@@ -30,7 +30,7 @@ pub(crate) trait Way: fmt::Debug + Send + Sync + 'static {
     }
 
     /// A row on its way back.
-    fn found(&self, found: Found) -> Found {
+    fn found(&self, _key: &Lookup, found: Option<Found>) -> Option<Found> {
         found
     }
 }
@@ -70,7 +70,7 @@ impl<W: Way> TokenStore for Detour<W> {
 
     async fn find(&self, key: &Lookup) -> Result<Option<Found>, StoreError> {
         let found = self.by("find", self.store.find(key)).await?;
-        Ok(found.map(|found| self.way.found(found)))
+        Ok(self.way.found(key, found))
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {
