@@ -80,9 +80,13 @@ impl<S: Scope> Inner<S> {
                 Some((claim, named)) => self.recognise(claim.claimed(), *named, begin, access),
                 None => None,
             };
-            match verified.map(Ok).or_else(|| self.look_up_again(text, access)) {
-                Some(verdict) => verdicts.push(verdict),
-                None => return false,
+            // Each on a way of its own, since a verdict that may be anything is moved about.
+            if let Some(verified) = verified {
+                verdicts.push(Ok(verified));
+            } else if let Some(verdict) = self.look_up_again(text, access) {
+                verdicts.push(verdict);
+            } else {
+                return false;
             }
         }
         true
