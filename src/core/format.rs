@@ -39,6 +39,7 @@ use super::shape::Shape;
 pub struct Format {
     entries: Vec<Entry>,
     shapes: Vec<Shape>,
+    /// To be cloned for each text: a new one would ask what the processor can do.
     crc: crc32fast::Hasher,
 }
 

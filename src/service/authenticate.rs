@@ -67,7 +67,7 @@ impl<S: Scope> Tokens<S> {
         access: &Access<'_, S>,
     ) -> Result<Verified, AuthenticateError> {
         let inner = &*self.inner;
-        let presented = inner.check(inner.rules.format.claim(text.as_bytes()), text)?;
+        let presented = inner.parse(text)?;
         inner.ask_store(&presented, access).await
     }
 }
@@ -190,6 +190,11 @@ impl<S: Scope> Inner<S> {
         self.evidence(id, hit.kept)
     }
 
+    /// Reads a text, whatever the index knows of it.
+    fn parse<'t>(&'t self, text: &'t str) -> Result<PresentedToken<'t>, AuthenticateError> {
+        self.check(self.rules.format.claim(text.as_bytes()), text)
+    }
+
     /// What is wrong with a text that is not a token's, if so.
     #[inline]
     fn check<'t>(
@@ -226,7 +231,7 @@ impl<S: Scope> Inner<S> {
                 return decision;
             }
         }
-        let presented = self.check(self.rules.format.claim(text.as_bytes()), text)?;
+        let presented = self.parse(text)?;
         let asked = self.ask_store(&presented, access).await;
         if let Err(AuthenticateError::Unavailable(_)) = &asked
             && !lease.holds(at)
