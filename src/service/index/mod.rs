@@ -17,8 +17,8 @@ use std::time::Duration;
 use self::class::{Class, ClassKey};
 use self::intern::Interner;
 use self::places::Places;
-pub(super) use self::slot::Key;
 use self::slot::{Entry, Slot};
+pub(super) use self::slot::{Kept, Key};
 use self::table::Table;
 use crate::core::epoch::{Epoch, Invalidations, Touched};
 use crate::core::freshness::{Effect, Freshness, Lease, Poll, Reading, Ticket};
@@ -33,15 +33,6 @@ pub(super) struct Index<S: Scope> {
     classes: Interner<ClassKey, Class<S>>,
     writer: Mutex<Writer>,
     published: Published,
-}
-
-/// What there is to know of an accepted secret.
-#[derive(Clone, Copy)]
-pub(super) struct Kept {
-    pub(super) deadline: i64,
-    pub(super) generation: u32,
-    pub(super) owner: u32,
-    pub(super) class: u32,
 }
 
 /// An accepted secret that was found.
@@ -100,9 +91,7 @@ impl<S: Scope> Index<S> {
     #[inline]
     pub(super) fn find(&self, key: Key, words: [u64; 4]) -> Option<Hit<'_>> {
         let (slot, entry) = self.table.find(key, words)?;
-        let Entry { deadline, generation, owner, class, .. } = entry;
-        let kept = Kept { deadline, generation, owner, class };
-        Some(Hit { kept, used_second: entry.used_second, slot })
+        Some(Hit { kept: entry.kept, used_second: entry.used_second, slot })
     }
 
     /// The same for a text without an id, and whose it is.
@@ -146,8 +135,8 @@ impl<S: Scope> Index<S> {
     }
 
     /// Remembers a secret that was just accepted, by a row that was read with that epoch, unless
-    /// something about it changed since; with an alias if its text has no key of its
-    /// own, since it does not tell the id.
+    /// something about it changed since; with an alias if its text tells no id and so has no
+    /// key of its own.
     pub(super) fn fill(
         &self,
         (ticket, read): (Ticket, Epoch),
@@ -155,19 +144,17 @@ impl<S: Scope> Index<S> {
         kept: Kept,
         used_second: u32,
     ) {
-        let Kept { deadline, generation, owner: owner_handle, class } = kept;
-        let Some(owner) = self.owners.value(owner_handle) else {
+        let Some(owner) = self.owners.value(kept.owner) else {
             return;
         };
         let mut writer = self.writer();
         if !writer.freshness.may_keep(ticket, read, id, owner) {
             return;
         }
-        let entry =
-            Entry { digest: words, deadline, used_second, generation, owner: owner_handle, class };
+        let entry = Entry { digest: words, kept, used_second };
         self.keep(&mut writer, key.unwrap_or_else(|| Key::of(id)), &entry);
         if key.is_none() {
-            self.keep(&mut writer, Key::of_alias(words), &Entry::alias(words, id, owner_handle));
+            self.keep(&mut writer, Key::of_alias(words), &Entry::alias(words, id, kept.owner));
         }
     }
 
@@ -179,7 +166,7 @@ impl<S: Scope> Index<S> {
             if let Some(owner) = evicted {
                 writer.places.remove(owner, place);
             }
-            writer.places.add(entry.owner, place);
+            writer.places.add(entry.kept.owner, place);
         }
     }
 

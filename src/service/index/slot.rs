@@ -64,15 +64,21 @@ impl Key {
     }
 }
 
+/// What there is to know of an accepted secret.
+#[derive(Clone, Copy)]
+pub(in crate::service) struct Kept {
+    pub(in crate::service) deadline: i64,
+    pub(in crate::service) generation: u32,
+    pub(in crate::service) owner: u32,
+    pub(in crate::service) class: u32,
+}
+
 /// What a slot holds besides its key.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
     pub(super) digest: [u64; 4],
-    pub(super) deadline: i64,
+    pub(super) kept: Kept,
     pub(super) used_second: u32,
-    pub(super) generation: u32,
-    pub(super) owner: u32,
-    pub(super) class: u32,
 }
 
 impl Entry {
@@ -82,14 +88,14 @@ impl Entry {
         let half = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
         let (generation, used_second) = halves(half(low));
         let deadline = half(high).cast_signed();
-        Self { digest, deadline, used_second, generation, owner, class: 0 }
+        Self { digest, kept: Kept { deadline, generation, owner, class: 0 }, used_second }
     }
 
     /// The token that an alias leads to.
     #[inline]
     pub(super) fn aliased(&self) -> TokenId {
-        let low = joined(self.generation, self.used_second);
-        let bits = u128::from(self.deadline.cast_unsigned()) << 64 | u128::from(low);
+        let low = joined(self.kept.generation, self.used_second);
+        let bits = u128::from(self.kept.deadline.cast_unsigned()) << 64 | u128::from(low);
         TokenId::from_bytes(bits.to_be_bytes())
     }
 }
@@ -124,7 +130,8 @@ impl Slot {
         }
         let (owner, class) = halves(handles);
         let (generation, used_second) = halves(usage);
-        Seen::This(Entry { digest: stored, deadline, used_second, generation, owner, class })
+        let kept = Kept { deadline, generation, owner, class };
+        Seen::This(Entry { digest: stored, kept, used_second })
     }
 
     /// Claims the right to record a use: one caller a minute gets it.
@@ -166,13 +173,14 @@ impl Slot {
 
     /// Only under the writer lock.
     pub(super) fn write(&self, key: Key, entry: &Entry) {
+        let Kept { deadline, generation, owner, class } = entry.kept;
         self.change(key.tag, |slot| {
             for (word, value) in slot.digest.iter().zip(entry.digest) {
                 word.store(value, Ordering::Relaxed);
             }
-            slot.deadline.store(entry.deadline, Ordering::Relaxed);
-            slot.usage.store(joined(entry.generation, entry.used_second), Ordering::Relaxed);
-            slot.handles.store(joined(entry.owner, entry.class), Ordering::Relaxed);
+            slot.deadline.store(deadline, Ordering::Relaxed);
+            slot.usage.store(joined(generation, entry.used_second), Ordering::Relaxed);
+            slot.handles.store(joined(owner, class), Ordering::Relaxed);
         });
     }
 

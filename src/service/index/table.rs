@@ -253,6 +253,7 @@ const WINDOW: usize = 128;
 
 #[cfg(test)]
 mod tests {
+    use super::super::slot::Kept;
     use super::*;
     use crate::core::id::TokenId;
     use std::collections::HashMap;
@@ -269,18 +270,21 @@ mod tests {
         let small = u32::try_from(seed & 0xFFFF).unwrap();
         Entry {
             digest: [seed, seed ^ 1, seed ^ 2, seed ^ 3],
-            deadline: i64::from(small),
+            kept: Kept {
+                deadline: i64::from(small),
+                generation: small,
+                owner: small,
+                class: small,
+            },
             used_second: 0,
-            generation: small,
-            owner: small,
-            class: small,
         }
     }
 
     fn seed_of(entry: &Entry) -> u64 {
         let seed = entry.digest[0];
-        let same = entry.deadline == i64::from(entry.owner) && entry.class == entry.generation;
-        assert!(same && entry.owner == entry.class, "a torn entry was taken for a whole one");
+        let Kept { deadline, generation, owner, class } = entry.kept;
+        let same = deadline == i64::from(owner) && class == generation;
+        assert!(same && owner == class, "a torn entry was taken for a whole one");
         assert_eq!(entry.digest, [seed, seed ^ 1, seed ^ 2, seed ^ 3]);
         seed
     }
