@@ -7,6 +7,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+#[cfg(feature = "service")]
+pub(crate) use self::keyring::Message;
 use self::keyring::hashed;
 pub use self::keyring::{Key, KeyTooShort, Keyring, UnknownKey};
 use super::format::{Form, PresentedToken};
@@ -39,12 +41,22 @@ impl Digest {
         TokenId::from_bytes(*hash.0.first_chunk().unwrap_or(&[0; 16]))
     }
 
-    /// The same as four words in the machine's order, for an index.
+    /// The same as four words, the most significant byte first, for an index.
     #[inline]
     #[must_use]
     pub fn to_words(self) -> [u64; 4] {
         let (words, _) = self.0.as_chunks::<8>();
-        std::array::from_fn(|i| words.get(i).map_or(0, |word| u64::from_ne_bytes(*word)))
+        std::array::from_fn(|i| words.get(i).map_or(0, |word| u64::from_be_bytes(*word)))
+    }
+
+    /// [`Digest::to_words`] back.
+    #[inline]
+    pub(super) fn from_words(words: [u64; 4]) -> Self {
+        let mut bytes = [0; 32];
+        for (place, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
+        }
+        Self(bytes)
     }
 
     /// Whether both are the same, in a time that tells nothing about where they differ.

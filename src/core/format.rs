@@ -145,7 +145,7 @@ impl Format {
     }
 
     /// What a text says that it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim<'t>(&'t self, text: &'t [u8]) -> Result<Claim<'t>, ParseError> {
         let mut prefixes = (1_u64..).zip(&self.entries);
         match prefixes.find(|(_, entry)| entry.head.begins(text, &entry.prefix)) {
@@ -155,7 +155,7 @@ impl Format {
     }
 
     /// Whether a text is what it says, or else of another product.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check<'t>(
         &self,
         claim: Result<Claim<'t>, ParseError>,

@@ -48,7 +48,7 @@ impl TokenId {
     }
 
     /// Reads the 26 characters, and nothing else: no case folding, no spare bits.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text: &[u8; Self::TEXT_LENGTH] = text.try_into().ok()?;

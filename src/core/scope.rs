@@ -60,6 +60,7 @@ impl<S: Scope> Grant<S> {
     }
 
     /// Whether this grant alone is enough for `needed`.
+    #[inline(always)]
     #[must_use]
     pub fn holds(&self, needed: &S) -> bool {
         match self {

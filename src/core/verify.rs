@@ -244,7 +244,7 @@ pub fn decide(facts: Facts, now: i64) -> Result<(), Refusal> {
 /// # Errors
 ///
 /// [`Refusal::Address`] or [`Refusal::ScopeMissing`].
-#[inline]
+#[inline(always)]
 pub fn admit<S: Scope>(
     grant: Option<&Grant<S>>,
     constraints: &Constraints,

@@ -1,9 +1,13 @@
 //! The one path from a presented text to evidence.
 
 mod ask;
+mod authentication;
 mod many;
+mod question;
 
-use crate::core::digest::{Digest, UnknownKey};
+use self::authentication::Authentication;
+use self::question::{Question, indexed, named};
+use crate::core::digest::UnknownKey;
 use crate::core::error::Refusal;
 use crate::core::format::{Claim, ParseError, PresentedToken};
 use crate::core::freshness::{Lease, Reading};
@@ -12,7 +16,7 @@ use crate::core::scope::Scope;
 use crate::core::verify::{Access, Facts, admit, decide};
 use crate::ports::store::StoreError;
 use crate::service::error::AuthenticateError;
-use crate::service::index::{Hit, Kept, Key};
+use crate::service::index::{Glimpse, Hit, Kept};
 use crate::service::usage::Noticed;
 use crate::service::verified::Verified;
 use crate::service::{Inner, Tokens};
@@ -23,16 +27,12 @@ impl<S: Scope> Tokens<S> {
     /// # Errors
     ///
     /// [`AuthenticateError`]: not ours, refused, used too often, or unavailable, which are four answers.
-    pub async fn authenticate(
-        &self,
-        text: &str,
-        access: &Access<'_, S>,
-    ) -> Result<Verified, AuthenticateError> {
-        match self.inner.look_up(text, access) {
-            Some(decision) => decision,
-            // In a box, so that who finds it in the index moves no room for this about.
-            None => Box::pin(self.inner.conclude(text, access)).await,
-        }
+    pub fn authenticate<'a>(
+        &'a self,
+        text: &'a str,
+        access: &'a Access<'a, S>,
+    ) -> impl Future<Output = Result<Verified, AuthenticateError>> + Send + use<'a, S> {
+        Authentication::new(&self.inner, text, access)
     }
 
     /// Judges a presented text if that needs no store: without waiting, lock or allocation.
@@ -44,7 +44,17 @@ impl<S: Scope> Tokens<S> {
         text: &str,
         access: &Access<'_, S>,
     ) -> Option<Result<Verified, AuthenticateError>> {
-        self.inner.look_up(text, access)
+        let inner = &*self.inner;
+        let claim = inner.rules.format.claim(text.as_bytes());
+        if let Ok(claim) = &claim
+            && let Some(verified) = inner.recognise(claim, access)
+        {
+            return Some(Ok(verified));
+        }
+        match inner.check(claim, text) {
+            Ok(presented) => inner.judge(&presented, access),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Accepts what the index knows and accepts; of all else it says nothing. Bytes that are no text
@@ -53,7 +63,7 @@ impl<S: Scope> Tokens<S> {
     #[inline]
     pub(crate) fn recognise(&self, text: &[u8], access: &Access<'_, S>) -> Option<Verified> {
         let claim = self.inner.rules.format.claim(text).ok()?;
-        self.inner.recognise_now(&claim, access)
+        self.inner.recognise(&claim, access)
     }
 
     /// Judges a presented text by what the store holds at this moment, whatever the index knows.
@@ -73,64 +83,52 @@ impl<S: Scope> Tokens<S> {
 }
 
 impl<S: Scope> Inner<S> {
-    /// Judges by the index; `None` if only the store can tell.
-    #[inline]
-    fn look_up(
+    /// Accepts a text that nobody has checked, if the index knows it: what is found there has its id,
+    /// its digest, its prefix and its checksum, so that it is the very text that was checked when it
+    /// was kept. Of all others it says nothing.
+    // Always inline, and so is what it calls, here and in `core`. Left to the compiler, which counts
+    // callers, a caller more somewhere sends claim, question or evidence through memory; and what is
+    // written there in small pieces and read back in large ones waits. That is a quarter of the way.
+    #[inline(always)]
+    fn recognise(&self, claim: &Claim<'_>, access: &Access<'_, S>) -> Option<Verified> {
+        let question = Question::of(claim)?;
+        let glimpse = self.index.glance(question.key)?;
+        let moment = self.moment();
+        self.confirm(&question, glimpse, moment, access)
+    }
+
+    /// The same, when the slot has been seen, and then the moment.
+    #[inline(always)]
+    fn confirm(
+        &self,
+        question: &Question<'_>,
+        glimpse: Glimpse<'_>,
+        (lease, at): (Lease, Reading),
+        access: &Access<'_, S>,
+    ) -> Option<Verified> {
+        let Question { claimed, id, key, message } = question;
+        let words = self.rules.keyring.current_words(message, claimed);
+        let now = self.now_under(lease, at)?;
+        let hit = glimpse.confirm(*key, indexed(claimed, words))?;
+        self.admits(*id, hit.kept, now, access)?.ok()?;
+        Some(self.accepted(*id, &hit, now, access))
+    }
+
+    /// Judges by the index what it does not recognise at once, and says why it is refused; `None` if
+    /// only the store can tell.
+    #[inline(never)]
+    fn settle(
         &self,
         text: &str,
         access: &Access<'_, S>,
     ) -> Option<Result<Verified, AuthenticateError>> {
-        let claim = self.rules.format.claim(text.as_bytes());
-        if let Ok(claim) = &claim
-            && let Some(verified) = self.recognise_now(claim, access)
-        {
-            return Some(Ok(verified));
-        }
-        match self.check(claim, text) {
+        match self.parse(text) {
             Ok(presented) => self.judge(&presented, access),
             Err(error) => Some(Err(error)),
         }
     }
 
-    /// The same, out of the way of those that are decided at once.
-    #[cold]
-    fn look_up_again(
-        &self,
-        text: &str,
-        access: &Access<'_, S>,
-    ) -> Option<Result<Verified, AuthenticateError>> {
-        self.look_up(text, access)
-    }
-
-    /// Accepts a text that the index knows; of all others it says nothing.
-    // Always inline, as what it calls: else claim and evidence go through memory, a tenth of the way.
-    #[inline(always)]
-    fn recognise_now(&self, claim: &Claim<'_>, access: &Access<'_, S>) -> Option<Verified> {
-        let (id, key) = named(claim.claimed())?;
-        let begin = || self.index.may_hold(key).then(|| self.moment());
-        self.recognise(claim.claimed(), (id, key), begin, access)
-    }
-
-    /// Accepts a text that nobody has checked: what is found in the index has its id, its digest,
-    /// its prefix and its checksum, so that it is the very text that was checked when it was kept.
-    /// `begin` tells the moment, if anything is likely to be found.
-    #[inline(always)]
-    fn recognise(
-        &self,
-        claimed: &PresentedToken<'_>,
-        (id, key): (TokenId, Key),
-        begin: impl FnOnce() -> Option<(Lease, Reading)>,
-        access: &Access<'_, S>,
-    ) -> Option<Verified> {
-        let ((lease, at), digest) = self.rules.keyring.current_digest_if(claimed, begin)?;
-        let now = self.now_under(lease, at)?;
-        let hit = self.index.find(key, indexed(claimed, digest))?;
-        self.admits(id, hit.kept, now, access)?.ok()?;
-        Some(self.accepted(id, &hit, now, access))
-    }
-
-    /// Judges what has been checked by the index, and says why it is refused; `None` if only the
-    /// store can tell.
+    /// The same of what has been read.
     #[inline(never)]
     fn judge(
         &self,
@@ -139,7 +137,7 @@ impl<S: Scope> Inner<S> {
     ) -> Option<Result<Verified, AuthenticateError>> {
         let (lease, at) = self.moment();
         let now = self.now_under(lease, at)?;
-        let words = indexed(presented, self.rules.keyring.current_digest(presented));
+        let words = indexed(presented, self.rules.keyring.current_digest(presented).to_words());
         let (id, hit) = match named(presented) {
             Some((id, key)) => (id, self.index.find(key, words)?),
             None => self.index.find_text(words)?,
@@ -153,19 +151,19 @@ impl<S: Scope> Inner<S> {
     /// Until when the index may be used, and what time it is: to be read before the index is. The
     /// verification has begun by then: a thread that is held up from here on may still accept
     /// what was accepted at that moment.
-    #[inline]
+    #[inline(always)]
     fn moment(&self) -> (Lease, Reading) {
         (self.index.lease(), self.clock.reading())
     }
 
     /// The store's time, if the index may be used.
-    #[inline]
+    #[inline(always)]
     fn now_under(&self, lease: Lease, at: Reading) -> Option<i64> {
         lease.holds(at).then(|| lease.time_micros(at).saturating_add(self.tick_micros))
     }
 
     /// Decides about what the index holds; `None` if that is no longer to be used.
-    #[inline]
+    #[inline(always)]
     fn admits(
         &self,
         id: TokenId,
@@ -180,14 +178,22 @@ impl<S: Scope> Inner<S> {
     }
 
     /// What the index holds is accepted and used.
-    #[inline]
+    #[inline(always)]
     fn accepted(&self, id: TokenId, hit: &Hit<'_>, now: i64, access: &Access<'_, S>) -> Verified {
+        if hit.is_due(now) {
+            self.notice(id, hit, now, access);
+        }
+        self.meter.hit();
+        self.evidence(id, hit.kept)
+    }
+
+    /// Records a use, if no other one of this minute is.
+    #[cold]
+    fn notice(&self, id: TokenId, hit: &Hit<'_>, now: i64, access: &Access<'_, S>) {
         if hit.claim_use(second(now)) {
             let (owner, from) = (hit.kept.owner, access.address);
             self.recorder.record(Noticed { token: id, owner, at_micros: now, from });
         }
-        self.meter.hit();
-        self.evidence(id, hit.kept)
     }
 
     /// Reads a text, whatever the index knows of it.
@@ -196,7 +202,7 @@ impl<S: Scope> Inner<S> {
     }
 
     /// What is wrong with a text that is not a token's, if so.
-    #[inline]
+    #[inline(always)]
     fn check<'t>(
         &'t self,
         claim: Result<Claim<'t>, ParseError>,
@@ -222,20 +228,20 @@ impl<S: Scope> Inner<S> {
         text: &str,
         access: &Access<'_, S>,
     ) -> Result<Verified, AuthenticateError> {
+        let presented = self.parse(text)?;
         let (lease, at) = self.moment();
         if !lease.holds(at) {
             // The index may be as good as ever: what changed is asked once for all who come. While
             // somebody does, the others ask for their own token.
             self.freshen().await.map_err(|error| self.refused(error.into()))?;
-            if let Some(decision) = self.look_up_again(text, access) {
+            if let Some(decision) = self.judge(&presented, access) {
                 return decision;
             }
         }
-        let presented = self.parse(text)?;
         let asked = self.ask_store(&presented, access).await;
         if let Err(AuthenticateError::Unavailable(_)) = &asked
             && !lease.holds(at)
-            && let Some(decision) = self.look_up_again(text, access)
+            && let Some(decision) = self.judge(&presented, access)
         {
             // Whoever asked what changed has been answered since.
             return decision;
@@ -248,26 +254,6 @@ impl<S: Scope> Inner<S> {
         let Kept { generation, owner, class, .. } = kept;
         Verified { id, generation, owner, class, mark: self.mark }
     }
-}
-
-/// What the index tells texts by: the digest, which is made of the id and the secret, with the
-/// prefix and the checksum, which are all else that there is. A text of another prefix claims to be
-/// a token of another kind, and is for the store to judge.
-///
-/// Whoever makes a text up chooses its checksum, and so 48 of the bits that are compared. The
-/// other 208 are the digest's alone.
-#[inline]
-fn indexed(presented: &PresentedToken<'_>, digest: Digest) -> [u64; 4] {
-    let [first, second, rest @ ..] = digest.to_words();
-    let [third, fourth] = rest;
-    [first ^ presented.prefix_number(), second ^ presented.checksum_number(), third, fourth]
-}
-
-/// A text's id, and where the index has it; `None` for a text without an id.
-#[inline]
-fn named(presented: &PresentedToken<'_>) -> Option<(TokenId, Key)> {
-    let id = presented.id()?;
-    Some((id, Key::of_secret(id, presented.checksum_number())))
 }
 
 /// A key that is missing here is trouble of this host, and says nothing about the token.

@@ -51,8 +51,14 @@ pub(crate) fn async_functions() -> BTreeSet<String> {
     found
 }
 
+/// Written as an `async fn`, or as a function that returns a future.
 fn is_async(function: &Value) -> bool {
-    function["header"]["is_async"] == true
+    let bounds = function["sig"]["output"]["impl_trait"].as_array();
+    let is_future = |bound: &Value| {
+        let path = bound["trait_bound"]["trait"]["path"].as_str();
+        path.is_some_and(|path| path.ends_with("Future"))
+    };
+    function["header"]["is_async"] == true || bounds.into_iter().flatten().any(is_future)
 }
 
 /// What `async_trait` makes of an async method.

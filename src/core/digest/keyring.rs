@@ -137,23 +137,31 @@ impl Keyring {
         presented_digest(self.current.as_ref(), presented)
     }
 
-    /// [`Keyring::current_digest`], if something that is tried on the way succeeds: when all that the
-    /// hash reads is written down, and before it is made.
+    /// What [`Keyring::current_digest`] hashes, written down.
     ///
-    /// What is loaded then from far away comes while the hash is made. Before that, whatever the
-    /// hash reads would be stuck behind the load in the processor's queue of writes.
+    /// Whoever begins a load from far away after this has it come while the hash is made. Before
+    /// this, all that the hash reads would be stuck behind the load in the processor's queue of
+    /// writes.
     #[cfg(feature = "service")]
-    #[inline]
-    pub(crate) fn current_digest_if<T>(
+    #[inline(always)]
+    pub(crate) fn message(presented: &PresentedToken<'_>) -> Message {
+        match presented.form() {
+            Form::Native { id, secret, .. } => Message(native_block(id, secret)),
+            Form::Text(_) => Message(PADDED_TAG),
+        }
+    }
+
+    /// [`Keyring::current_digest`] as words, of what [`Keyring::message`] has written down.
+    #[cfg(feature = "service")]
+    #[inline(always)]
+    pub(crate) fn current_words(
         &self,
+        message: &Message,
         presented: &PresentedToken<'_>,
-        begin: impl FnOnce() -> Option<T>,
-    ) -> Option<(T, Digest)> {
-        if let (None, Form::Native { id, secret, .. }) = (&self.current, presented.form()) {
-            let block = native_block(id, secret);
-            Some((begin()?, one_block(&block)))
-        } else {
-            Some((begin()?, self.current_digest(presented)))
+    ) -> [u64; 4] {
+        match (&self.current, presented.form()) {
+            (None, Form::Native { .. }) => one_block(&message.0),
+            _ => self.current_digest(presented).to_words(),
         }
     }
 
@@ -228,6 +236,10 @@ impl Keyring {
     }
 }
 
+/// A block of SHA-256, which holds a secret.
+#[cfg(feature = "service")]
+pub(crate) struct Message([u8; 64]);
+
 /// A digest was made with a key that this keyring does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("digest key {} is not in the keyring", self.key.as_ref().map_or("(none)", KeyId::as_str))]
@@ -264,12 +276,12 @@ fn keyed_text(key: Option<&Key>, sha256: Digest) -> Digest {
 fn native(key: Option<&Key>, id: TokenId, secret: &[u8; SECRET_LENGTH]) -> Digest {
     match key {
         Some(_) => hashed(key, [TAG, &id.as_bytes()[..], secret]),
-        None => one_block(&native_block(id, secret)),
+        None => Digest::from_words(one_block(&native_block(id, secret))),
     }
 }
 
 /// The message of a native digest, padded as SHA-256 pads it.
-#[inline]
+#[inline(always)]
 fn native_block(id: TokenId, secret: &[u8; SECRET_LENGTH]) -> [u8; 64] {
     let mut block = PADDED_TAG;
     if let Some((_, rest)) = block.split_first_chunk_mut::<{ TAG.len() }>()
@@ -283,15 +295,12 @@ fn native_block(id: TokenId, secret: &[u8; SECRET_LENGTH]) -> [u8; 64] {
 }
 
 /// SHA-256 of a message of one padded block, without the buffer that one of any length needs.
-#[inline]
-fn one_block(block: &[u8; 64]) -> Digest {
+#[inline(always)]
+fn one_block(block: &[u8; 64]) -> [u64; 4] {
     let mut state = FIRST_STATE;
     sha2::block_api::compress256(&mut state, std::slice::from_ref(block));
-    let mut bytes = [0; 32];
-    for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *place = word.to_be_bytes();
-    }
-    Digest(bytes)
+    let [a, b, c, d, e, f, g, h] = state.map(u64::from);
+    [a << 32 | b, c << 32 | d, e << 32 | f, g << 32 | h]
 }
 
 /// The digest of the parts one after the other.

@@ -17,7 +17,7 @@ pub(crate) struct Claim<'t> {
 }
 
 impl<'t> Claim<'t> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(prefix: u64, entry: &'t Entry, text: &'t [u8]) -> Option<Self> {
         let tail: &[u8; TAIL] = text.get(entry.prefix.len()..)?.try_into().ok()?;
         let (id, rest) = tail.split_first_chunk::<{ TokenId::TEXT_LENGTH }>()?;
@@ -38,7 +38,7 @@ impl<'t> Claim<'t> {
     }
 
     /// What it is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn checked(
         self,
         mut crc: crc32fast::Hasher,

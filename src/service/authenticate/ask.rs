@@ -147,7 +147,7 @@ impl<S: Scope> Inner<S> {
         if found.record.constraints.uses.is_none() {
             let digest = self.index_digest(presented, accepted, &found.record);
             let key = named(presented).map(|(_, key)| key);
-            let secret = (id, key, indexed(presented, digest));
+            let secret = (id, key, indexed(presented, digest.to_words()));
             self.index.fill((ticket, found.epoch), secret, kept, second(now));
         }
         self.evidence(id, kept)

@@ -1,6 +1,6 @@
 //! The same path for several texts at once.
 
-use super::named;
+use super::Question;
 use crate::core::scope::Scope;
 use crate::core::verify::Access;
 use crate::service::error::AuthenticateError;
@@ -61,29 +61,26 @@ impl<S: Scope> Inner<S> {
         verdicts: &mut Vec<Result<Verified, AuthenticateError>>,
     ) -> bool {
         let some = calls.get(..AT_ONCE).unwrap_or(calls);
-        let mut claims = [None; AT_ONCE];
-        for (place, (text, _)) in claims.iter_mut().zip(some) {
-            let claim = self.rules.format.claim(text.as_bytes()).ok();
-            *place = claim.and_then(|claim| Some((claim, named(claim.claimed())?)));
-        }
-        // One for all of them, before the index is looked into for any.
-        let moment = self.moment();
+        let questions: [Option<Question<'_>>; AT_ONCE] = std::array::from_fn(|number| {
+            let (text, _) = some.get(number)?;
+            Question::of(&self.rules.format.claim(text.as_bytes()).ok()?)
+        });
+        let mut glimpses = [None; AT_ONCE];
         // Nothing is decided between the loads, so that as many as there can be are under way.
-        let seen = claims
-            .iter()
-            .flatten()
-            .fold(0_u8, |seen, (_, (_, key))| seen.wrapping_add(self.index.may_hold(*key).into()));
-        std::hint::black_box(seen);
-        for ((text, access), claim) in some.iter().zip(&claims) {
-            let begin = || Some(moment);
-            let verified = match claim {
-                Some((claim, named)) => self.recognise(claim.claimed(), *named, begin, access),
-                None => None,
-            };
+        for (place, question) in glimpses.iter_mut().zip(&questions) {
+            *place = question.as_ref().and_then(|question| self.index.glance(question.key));
+        }
+        // One for all of them, before any is read.
+        let moment = self.moment();
+        for ((text, access), (question, glimpse)) in some.iter().zip(questions.iter().zip(glimpses))
+        {
+            let seen = question.as_ref().zip(glimpse);
+            let verified =
+                seen.and_then(|(question, seen)| self.confirm(question, seen, moment, access));
             // Each on a way of its own, since a verdict that may be anything is moved about.
             if let Some(verified) = verified {
                 verdicts.push(Ok(verified));
-            } else if let Some(verdict) = self.look_up_again(text, access) {
+            } else if let Some(verdict) = self.settle(text, access) {
                 verdicts.push(verdict);
             } else {
                 return false;

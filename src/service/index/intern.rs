@@ -42,7 +42,7 @@ impl<K: Clone + Hash + Eq, V> Interner<K, V> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn value(&self, handle: u32) -> Option<&V> {
         let (chunk, offset) = position(handle);
         self.chunks.get(usize::try_from(chunk).ok()?)?.get()?.get(offset)?.get()

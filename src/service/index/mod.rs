@@ -17,7 +17,7 @@ use std::time::Duration;
 use self::class::{Class, ClassKey};
 use self::intern::Interner;
 use self::places::Places;
-use self::slot::{Entry, Slot};
+use self::slot::{Entry, Seen, Slot};
 pub(super) use self::slot::{Kept, Key};
 use self::table::Table;
 use crate::core::epoch::{Epoch, Invalidations, Touched};
@@ -43,12 +43,37 @@ pub(super) struct Hit<'i> {
     slot: &'i Slot,
 }
 
-impl Hit<'_> {
-    /// Whether this use is the one in its minute to be recorded.
+impl<'i> Hit<'i> {
     #[inline]
+    const fn new(slot: &'i Slot, entry: &Entry) -> Self {
+        Self { kept: entry.kept, used_second: entry.used_second, slot }
+    }
+
+    /// Whether no use has been recorded for a minute.
+    #[inline]
+    pub(super) fn is_due(&self, now_micros: i64) -> bool {
+        let due_second = i64::from(self.used_second).saturating_add(USE_INTERVAL_SECONDS);
+        now_micros >= due_second.saturating_mul(1_000_000)
+    }
+
+    /// Whether this use is the one in its minute to be recorded.
     pub(super) fn claim_use(&self, now_second: u32) -> bool {
-        let is_due = now_second.saturating_sub(self.used_second) >= USE_INTERVAL_SECONDS;
-        is_due && self.slot.claim_use(self.kept.generation, self.used_second, now_second)
+        self.slot.claim_use(self.kept.generation, self.used_second, now_second)
+    }
+}
+
+/// A slot that may hold what is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Glimpse<'i>(&'i Slot);
+
+impl<'i> Glimpse<'i> {
+    /// What it holds, if that is what is looked for.
+    #[inline(always)]
+    pub(super) fn confirm(self, key: Key, words: [u64; 4]) -> Option<Hit<'i>> {
+        match self.0.look(key, words) {
+            Seen::This(entry) => Some(Hit::new(self.0, &entry)),
+            Seen::Blank | Seen::Other => None,
+        }
     }
 }
 
@@ -82,16 +107,15 @@ impl<S: Scope> Index<S> {
         self.published.held_micros.fetch_max(told_micros, Ordering::Relaxed).max(told_micros)
     }
 
-    /// Whether [`Index::find`] is likely to find something. It starts the trip to memory.
+    /// Where [`Index::find`] is likely to find something. It starts the trip to memory.
     #[inline]
-    pub(super) fn may_hold(&self, key: Key) -> bool {
-        self.table.may_hold(key)
+    pub(super) fn glance(&self, key: Key) -> Option<Glimpse<'_>> {
+        self.table.glance(key).map(Glimpse)
     }
 
-    #[inline]
     pub(super) fn find(&self, key: Key, words: [u64; 4]) -> Option<Hit<'_>> {
         let (slot, entry) = self.table.find(key, words)?;
-        Some(Hit { kept: entry.kept, used_second: entry.used_second, slot })
+        Some(Hit::new(slot, &entry))
     }
 
     /// The same for a text without an id, and whose it is.
@@ -302,4 +326,4 @@ impl Published {
 }
 
 /// A token's use is recorded once in this time.
-pub(super) const USE_INTERVAL_SECONDS: u32 = 60;
+pub(super) const USE_INTERVAL_SECONDS: i64 = 60;

@@ -50,7 +50,7 @@ impl Key {
     }
 
     /// Of the secret in a text, and of one in a thousand whose checksum is another.
-    #[inline]
+    #[inline(always)]
     pub(in crate::service) fn of_secret(id: TokenId, checksum: u64) -> Self {
         let Self { home, tag, .. } = Self::of(id);
         let told = checksum.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 22 & CHECKSUM;
@@ -111,7 +111,7 @@ pub(super) enum Seen {
 }
 
 impl Slot {
-    #[inline]
+    #[inline(always)]
     pub(super) fn look(&self, key: Key, digest: [u64; 4]) -> Seen {
         let before = self.meta.load(Ordering::Acquire);
         if before & key.mask != key.tag {

@@ -53,15 +53,16 @@ impl Table {
         table
     }
 
-    /// Whether one of the lines that [`Table::find`] will look at first may be what it will find.
+    /// The slot that [`Table::find`] is likely to find, of those that it looks at first.
     ///
     /// Asked before the digest is made: the trip to memory then runs under the hash. Between the
     /// loads nothing is decided, so that all of them are begun at once.
-    #[inline]
-    pub(super) fn may_hold(&self, key: Key) -> bool {
-        self.segments().fold(false, |seen, segment| {
+    #[inline(always)]
+    pub(super) fn glance(&self, key: Key) -> Option<&Slot> {
+        self.segments().fold(None, |seen, segment| {
             let first = segment.window(key).1.first_chunk::<GLANCED>();
-            first.into_iter().flatten().fold(seen, |seen, slot| seen | slot.is_of(key))
+            let slots = first.into_iter().flatten();
+            slots.fold(seen, |seen, slot| if slot.is_of(key) { Some(slot) } else { seen })
         })
     }
 
@@ -184,7 +185,7 @@ impl Table {
         Some((segment, index.checked_sub(segment.before)?))
     }
 
-    #[inline]
+    #[inline(always)]
     fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         let count = self.count.load(Ordering::Acquire);
         self.segments.get(..count).unwrap_or_default().iter().filter_map(OnceLock::get)
@@ -219,7 +220,7 @@ impl Segment {
 
     /// Where a key is looked for: from its home on, which is as far on among all homes as the key
     /// is among all keys.
-    #[inline]
+    #[inline(always)]
     fn window(&self, key: Key) -> (usize, &[Slot]) {
         let product = u128::from(key.home).wrapping_mul(self.homes as u128);
         let home = usize::try_from(product >> 64).unwrap_or_default();
@@ -340,8 +341,9 @@ mod tests {
     fn a_wrong_checksum_is_told_by_its_tag_but_for_one_in_a_thousand() {
         let table = Table::new(0, 4096);
         table.put(Key::of_secret(id(7), 1), &entry(1)).unwrap();
-        assert!(table.may_hold(Key::of_secret(id(7), 1)));
-        let alike = (2..100_002).filter(|wrong| table.may_hold(Key::of_secret(id(7), *wrong)));
+        assert!(table.glance(Key::of_secret(id(7), 1)).is_some());
+        let alike =
+            (2..100_002).filter(|wrong| table.glance(Key::of_secret(id(7), *wrong)).is_some());
         assert!((50..200).contains(&alike.count()));
     }
 
