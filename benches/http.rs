@@ -7,12 +7,13 @@
 //! general load generator spends more on a request than this server does, and would be what is
 //! measured. How busy the server's thread was is printed: well below 100 %, it was not the bottleneck.
 //!
-//! Five services on five listeners of that thread are asked in turns: an empty handler, the same once
+//! Six services on six listeners of that thread are asked in turns: an empty handler, the same once
 //! more (how far two equal servers differ), the handler behind a layer that does nothing (what axum
-//! takes for any), behind this crate's, and the same with the layer around the router: a router
-//! keeps what is behind `Router::layer` in a box, and this is without. Beside requests a second, by
-//! the clock, stands what a request takes of the thread's own time, which others on the machine disturb
-//! less.
+//! takes for any), behind this crate's, the same with the layer around the router (a router
+//! keeps what is behind `Router::layer` in a box, and this is without), and behind the least that
+//! somebody would write by hand: a digest of the text in a map, and its owner in the request. Beside
+//! requests a second, by the clock, stands what a request takes of the thread's own time, which others
+//! on the machine disturb less.
 //!
 //! ```text
 //! cargo bench --bench http [-- --smoke]
@@ -39,6 +40,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
@@ -76,6 +78,7 @@ fn main() {
         measured(layer.layer(empty())),
         measured(empty()),
         measured(empty().layer(Identity::new())),
+        measured(empty().layer(from_fn_with_state(by_hand::owners(&fleet), by_hand::check))),
     ]
     .into_iter()
     .unzip();
@@ -83,7 +86,7 @@ fn main() {
     let mut asker = Asker::start(&server, &fleet);
     // The layer is one that refuses; the others have none.
     for (case, name) in NAMES.iter().enumerate() {
-        let expected = if [LAYER, AROUND].contains(&case) { "401" } else { "200" };
+        let expected = if [LAYER, AROUND, BY_HAND].contains(&case) { "401" } else { "200" };
         assert_eq!(asker.status(case), expected, "{name}");
     }
 
@@ -153,16 +156,59 @@ const BARE: usize = 0;
 const LAYER: usize = 1;
 const AROUND: usize = 2;
 const AGAIN: usize = 3;
-const NAMES: [&str; 5] = [
+const BY_HAND: usize = 5;
+const NAMES: [&str; 6] = [
     "an empty handler",
     "behind the layer",
     "with the layer around it",
     "an empty handler (A/A)",
     "behind a layer of nothing",
+    "behind a layer by hand",
 ];
 
 const TOKENS: usize = 1_000;
 const CONNECTIONS: usize = 32;
+
+/// What a host would write that only wants to know whose a token is: no expiry, no state, no scope,
+/// no revocation elsewhere.
+mod by_hand {
+    use std::collections::HashMap;
+    use std::sync::{Arc, RwLock};
+
+    use axum::body::Body;
+    use axum::extract::State;
+    use axum::middleware::Next;
+    use http::header::AUTHORIZATION;
+    use http::{Request, Response, StatusCode};
+    use sha2::{Digest as _, Sha256};
+
+    use super::TOKENS;
+    use super::rounds::fleet::Fleet;
+
+    type Owners = Arc<RwLock<HashMap<[u8; 32], Owner>>>;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Owner(#[expect(dead_code, reason = "a handler would read it")] usize);
+
+    pub(crate) fn owners(fleet: &Fleet) -> Owners {
+        let digest = |number| Sha256::digest(fleet.text(number)).into();
+        let owners = (0..TOKENS).map(|number| (digest(number), Owner(number)));
+        Arc::new(RwLock::new(owners.collect()))
+    }
+
+    pub(crate) async fn check(
+        State(owners): State<Owners>,
+        mut request: Request<Body>,
+        next: Next,
+    ) -> Result<Response<Body>, StatusCode> {
+        let header = request.headers().get(AUTHORIZATION).ok_or(StatusCode::UNAUTHORIZED)?;
+        let text = header.as_bytes().strip_prefix(b"Bearer ").ok_or(StatusCode::UNAUTHORIZED)?;
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        let owner = owners.read().unwrap().get(&digest).copied();
+        request.extensions_mut().insert(owner.ok_or(StatusCode::UNAUTHORIZED)?);
+        Ok(next.run(request).await)
+    }
+}
 
 /// The argument that makes this program the one that asks.
 const ASK: &str = "--ask";
