@@ -83,7 +83,9 @@ const MANY: usize = 4;
 const BLOCK: usize = 0;
 const BLOCK_AGAIN: usize = 1;
 const SHAPE: usize = 2;
-const CHECKSUM: usize = 3;
+const SHAPE_AWAITED: usize = 3;
+const CHECKSUM: usize = 4;
+const CHECKSUM_AWAITED: usize = 5;
 
 struct Bench {
     tokens: Tokens<ReadWrite>,
@@ -195,19 +197,35 @@ impl Bench {
             }
             begun.elapsed().as_nanos() as f64 / calls as f64
         };
-        let cases = [BLOCK, BLOCK_AGAIN, SHAPE, CHECKSUM];
+        let awaited = |length: usize| {
+            let task = async {
+                let begun = Instant::now();
+                for text in spoilt.iter().cycle().take(calls) {
+                    let text = black_box(&text[..length]);
+                    assert!(self.tokens.authenticate(text, &access).await.is_err());
+                }
+                begun.elapsed().as_nanos() as f64 / calls as f64
+            };
+            task.now_or_never().unwrap()
+        };
+        let cases = [BLOCK, BLOCK_AGAIN, SHAPE, SHAPE_AWAITED, CHECKSUM, CHECKSUM_AWAITED];
         let measured = Measured::in_turns(cases.len(), rounds, |case, _| match case {
             BLOCK | BLOCK_AGAIN => timed(&|_| {
                 black_box(rules.keyring.current_digest(black_box(&presented)));
             }),
             SHAPE => timed(&|text| assert!(refused(&text[..self.length - 1]))),
-            _ => timed(&|text| assert!(refused(text))),
+            SHAPE_AWAITED => awaited(self.length - 1),
+            CHECKSUM => timed(&|text| assert!(refused(text))),
+            _ => awaited(self.length),
         });
         println!(
-            "  one digest {:.1} ns, a wrong shape {:.1} ns, a wrong checksum {:.1} ns",
+            "  one digest {:.1} ns; at once and awaited, a wrong shape {:.1} and {:.1} ns, \
+             a wrong checksum {:.1} and {:.1} ns",
             measured.median(BLOCK),
             measured.median(SHAPE),
+            measured.median(SHAPE_AWAITED),
             measured.median(CHECKSUM),
+            measured.median(CHECKSUM_AWAITED),
         );
         let noise = measured.ratio(BLOCK_AGAIN, BLOCK);
         let of = |case| measured.ratio(case, BLOCK);

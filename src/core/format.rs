@@ -7,7 +7,9 @@ mod scan;
 
 use std::fmt;
 
+#[cfg(feature = "service")]
 pub(crate) use self::claim::Claim;
+use self::claim::Parts;
 use self::head::Head;
 use super::id::{InvalidName, Kind, TokenId};
 use super::shape::Shape;
@@ -141,33 +143,43 @@ impl Format {
     /// one and is not a token all the same.
     #[inline]
     pub fn parse<'t>(&'t self, text: &'t [u8]) -> Result<PresentedToken<'t>, ParseError> {
-        self.check(self.claim(text), text)
-    }
-
-    /// What a text says that it is.
-    #[inline(always)]
-    pub(crate) fn claim<'t>(&'t self, text: &'t [u8]) -> Result<Claim<'t>, ParseError> {
-        let mut prefixes = (1_u64..).zip(&self.entries);
-        match prefixes.find(|(_, entry)| entry.head.begins(text, &entry.prefix)) {
-            Some((number, entry)) => Claim::read(number, entry, text).ok_or(ParseError::Malformed),
+        let native = match self.entry(text) {
+            Some((prefix, entry)) => Parts::of(entry, text)
+                .filter(|parts| parts.are_sound(self.crc.clone()))
+                .and_then(|parts| parts.named(prefix, entry))
+                .ok_or(ParseError::Malformed),
             None => Err(ParseError::NotOurs),
-        }
-    }
-
-    /// Whether a text is what it says, or else of another product.
-    #[inline(always)]
-    pub(crate) fn check<'t>(
-        &self,
-        claim: Result<Claim<'t>, ParseError>,
-        text: &'t [u8],
-    ) -> Result<PresentedToken<'t>, ParseError> {
-        match claim.and_then(|claim| claim.checked(self.crc.clone())) {
+        };
+        match native {
             // A text of another product may begin like one of this host's; it is shorter.
             Err(_) if self.shapes.iter().any(|shape| shape.fits(text)) => {
                 Ok(PresentedToken(Form::Text(text)))
             }
             native => native,
         }
+    }
+
+    /// What a text says that it is.
+    #[cfg(feature = "service")]
+    #[inline(always)]
+    pub(crate) fn claim<'t>(&'t self, text: &'t [u8]) -> Result<Claim<'t>, ParseError> {
+        match self.entry(text) {
+            Some((prefix, entry)) => Claim::read(prefix, entry, text).ok_or(ParseError::Malformed),
+            None => Err(ParseError::NotOurs),
+        }
+    }
+
+    /// Whether texts without an id are read.
+    #[cfg(feature = "service")]
+    #[inline]
+    pub(crate) const fn reads_shapes(&self) -> bool {
+        !self.shapes.is_empty()
+    }
+
+    /// Whose prefix a text has, and the how many-th that is.
+    #[inline(always)]
+    fn entry(&self, text: &[u8]) -> Option<(u64, &Entry)> {
+        (1..).zip(&self.entries).find(|(_, entry)| entry.head.begins(text, &entry.prefix))
     }
 }
 

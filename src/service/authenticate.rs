@@ -38,6 +38,8 @@ impl<S: Scope> Tokens<S> {
     /// Judges a presented text if that needs no store: without waiting, lock or allocation.
     ///
     /// `None` means that only the store can tell.
+    // Always inline, so that a verdict stays where it is asked for.
+    #[inline(always)]
     #[must_use]
     pub fn authenticate_now(
         &self,
@@ -51,10 +53,7 @@ impl<S: Scope> Tokens<S> {
         {
             return Some(Ok(verified));
         }
-        match inner.check(claim, text) {
-            Ok(presented) => inner.judge(&presented, access),
-            Err(error) => Some(Err(error)),
-        }
+        inner.settle(text, claim.err(), access)
     }
 
     /// Accepts what the index knows and accepts; of all else it says nothing. Bytes that are no text
@@ -115,13 +114,19 @@ impl<S: Scope> Inner<S> {
     }
 
     /// Judges by the index what it does not recognise at once, and says why it is refused; `None` if
-    /// only the store can tell.
+    /// only the store can tell. What is `wrong` with its claim decides, if nothing else is read here.
     #[inline(never)]
     fn settle(
         &self,
         text: &str,
+        wrong: Option<ParseError>,
         access: &Access<'_, S>,
     ) -> Option<Result<Verified, AuthenticateError>> {
+        if let Some(error) = wrong
+            && !self.rules.format.reads_shapes()
+        {
+            return Some(Err(self.wrong(error)));
+        }
         match self.parse(text) {
             Ok(presented) => self.judge(&presented, access),
             Err(error) => Some(Err(error)),
@@ -198,21 +203,14 @@ impl<S: Scope> Inner<S> {
 
     /// Reads a text, whatever the index knows of it.
     fn parse<'t>(&'t self, text: &'t str) -> Result<PresentedToken<'t>, AuthenticateError> {
-        self.check(self.rules.format.claim(text.as_bytes()), text)
+        self.rules.format.parse(text.as_bytes()).map_err(|error| self.wrong(error))
     }
 
-    /// What is wrong with a text that is not a token's, if so.
-    #[inline(always)]
-    fn check<'t>(
-        &'t self,
-        claim: Result<Claim<'t>, ParseError>,
-        text: &'t str,
-    ) -> Result<PresentedToken<'t>, AuthenticateError> {
-        self.rules.format.check(claim, text.as_bytes()).map_err(|error| {
-            self.refused(match error {
-                ParseError::Malformed => Refusal::Malformed.into(),
-                ParseError::NotOurs => AuthenticateError::NotOurs,
-            })
+    /// What is wrong with a text that is no token's.
+    fn wrong(&self, error: ParseError) -> AuthenticateError {
+        self.refused(match error {
+            ParseError::Malformed => Refusal::Malformed.into(),
+            ParseError::NotOurs => AuthenticateError::NotOurs,
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a text says that it is, before that is checked.
 
-use super::{CHECKSUM_LENGTH, Entry, Form, ParseError, PresentedToken, SECRET_LENGTH, TAIL};
+use super::{CHECKSUM_LENGTH, Entry, Form, PresentedToken, SECRET_LENGTH, TAIL};
 use crate::core::alphabet;
 use crate::core::id::TokenId;
 use crate::core::secret::BASE62;
@@ -10,49 +10,61 @@ use crate::core::secret::BASE62;
 ///
 /// Its checksum may be wrong, and its secret may hold anything. That is enough to look for what is
 /// known of it, and to find that it is the very text that was checked before.
+#[cfg(feature = "service")]
 #[derive(Clone, Copy)]
-pub(crate) struct Claim<'t> {
-    claimed: PresentedToken<'t>,
-    covered: &'t [u8],
-}
+pub(crate) struct Claim<'t>(PresentedToken<'t>);
 
+#[cfg(feature = "service")]
 impl<'t> Claim<'t> {
     #[inline(always)]
     pub(super) fn read(prefix: u64, entry: &'t Entry, text: &'t [u8]) -> Option<Self> {
-        let tail: &[u8; TAIL] = text.get(entry.prefix.len()..)?.try_into().ok()?;
-        let (id, rest) = tail.split_first_chunk::<{ TokenId::TEXT_LENGTH }>()?;
-        let (separator, rest) = rest.split_first_chunk::<1>()?;
-        let (secret, checksum) = rest.split_first_chunk::<SECRET_LENGTH>()?;
-        let checksum = checksum.first_chunk::<CHECKSUM_LENGTH>()?;
-        let (covered, _) = text.split_last_chunk::<CHECKSUM_LENGTH>()?;
-        let id = TokenId::parse(id).filter(|_| *separator == *b"_")?;
-        let form = Form::Native { prefix, kind: &entry.kind, id, secret, checksum };
-        Some(Self { claimed: PresentedToken(form), covered })
+        Parts::of(entry, text)?.named(prefix, entry).map(Self)
     }
 
     /// What it would be, were its checksum right.
-    #[cfg(feature = "service")]
     #[inline]
     pub(crate) const fn claimed(&self) -> &PresentedToken<'t> {
-        &self.claimed
+        &self.0
+    }
+}
+
+/// A text with a prefix of this host, taken apart.
+pub(super) struct Parts<'t> {
+    id: &'t [u8; TokenId::TEXT_LENGTH],
+    secret: &'t [u8; SECRET_LENGTH],
+    checksum: &'t [u8; CHECKSUM_LENGTH],
+    /// By the checksum.
+    covered: &'t [u8],
+}
+
+impl<'t> Parts<'t> {
+    #[inline(always)]
+    pub(super) fn of(entry: &Entry, text: &'t [u8]) -> Option<Self> {
+        let tail: &[u8; TAIL] = text.get(entry.prefix.len()..)?.try_into().ok()?;
+        let (id, rest) = tail.split_first_chunk()?;
+        let (separator, rest) = rest.split_first_chunk::<1>()?;
+        let (secret, checksum) = rest.split_first_chunk()?;
+        let checksum = checksum.first_chunk()?;
+        let (covered, _) = text.split_last_chunk::<CHECKSUM_LENGTH>()?;
+        (*separator == *b"_").then_some(Self { id, secret, checksum, covered })
     }
 
-    /// What it is.
-    #[inline(always)]
-    pub(super) fn checked(
-        self,
-        mut crc: crc32fast::Hasher,
-    ) -> Result<PresentedToken<'t>, ParseError> {
-        let Form::Native { secret, checksum, .. } = self.claimed.0 else {
-            return Err(ParseError::Malformed);
-        };
+    /// Whether the checksum is right, and the secret consists of what secrets do.
+    #[inline]
+    pub(super) fn are_sound(&self, mut crc: crc32fast::Hasher) -> bool {
         // First, since it alone refuses nearly all that is refused.
         crc.update(self.covered);
-        if read_checksum(checksum) != Some(crc.finalize()) {
-            return Err(ParseError::Malformed);
-        }
-        let all_base62 = secret.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric());
-        if all_base62 { Ok(self.claimed) } else { Err(ParseError::Malformed) }
+        read_checksum(self.checksum) == Some(crc.finalize())
+            && self.secret.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
+    }
+
+    /// With the id read.
+    #[inline(always)]
+    pub(super) fn named(self, prefix: u64, entry: &'t Entry) -> Option<PresentedToken<'t>> {
+        let Self { id, secret, checksum, .. } = self;
+        let id = TokenId::parse(id)?;
+        let form = Form::Native { prefix, kind: &entry.kind, id, secret, checksum };
+        Some(PresentedToken(form))
     }
 }
 

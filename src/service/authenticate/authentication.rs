@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::core::format::ParseError;
 use crate::core::scope::Scope;
 use crate::core::verify::Access;
 use crate::service::Inner;
@@ -30,8 +31,8 @@ impl<'a, S: Scope> Authentication<'a, S> {
 
     /// Goes on with a text that was not recognised.
     #[inline(never)]
-    fn settle(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
-        match self.inner.settle(self.text, self.access) {
+    fn settle(&mut self, wrong: Option<ParseError>, cx: &mut Context<'_>) -> Poll<Verdict> {
+        match self.inner.settle(self.text, wrong, self.access) {
             Some(verdict) => Poll::Ready(verdict),
             None => self.wait(cx),
         }
@@ -62,6 +63,6 @@ impl<S: Scope> Future for Authentication<'_, S> {
         {
             return Poll::Ready(Ok(verified));
         }
-        this.settle(cx)
+        this.settle(claim.err(), cx)
     }
 }

@@ -80,7 +80,7 @@ impl<S: Scope> Inner<S> {
             // Each on a way of its own, since a verdict that may be anything is moved about.
             if let Some(verified) = verified {
                 verdicts.push(Ok(verified));
-            } else if let Some(verdict) = self.settle(text, access) {
+            } else if let Some(verdict) = self.settle(text, None, access) {
                 verdicts.push(verdict);
             } else {
                 return false;
