@@ -61,6 +61,8 @@ impl<S: Scope> Inner<S> {
         verdicts: &mut Vec<Result<Verified, AuthenticateError>>,
     ) -> bool {
         let some = calls.get(..AT_ONCE).unwrap_or(calls);
+        // All are read, and written down for the hash, before any is looked for or hashed: a hash that
+        // reads what has just been written waits for whatever came before that.
         let questions: [Option<Question<'_>>; AT_ONCE] = std::array::from_fn(|number| {
             let (text, _) = some.get(number)?;
             Question::of(&self.rules.format.claim(text.as_bytes()).ok()?)
