@@ -31,8 +31,8 @@ use keyfob::testing::{
 use keyfob::{
     Access, Actor, AuthenticateError, Builder, By, EventKind, Expiry, Grant, IdempotencyKey,
     IssueRequest, Key, KeyId, Keyring, Kind, KindPolicy, Lifetime, Minting, Narrowing, OwnerId,
-    Policy, ReadWrite, Refusal, Rotation, Rules, State, TokenId, TokenName, TokenRecord, Tokens,
-    Verified,
+    Policy, ReadWrite, Refusal, Rotation, Rules, Shape, State, TokenId, TokenName, TokenRecord,
+    Tokens, Verified,
 };
 
 // Revocation.
@@ -972,6 +972,56 @@ fn a_token_in_the_index_is_known_by_its_own_text_alone() {
             );
         }
         assert_eq!(service.verdict(&text), Ok(()));
+    }
+}
+
+#[test]
+fn every_way_to_ask_says_the_same_of_a_text() {
+    for shapes in [&[][..], &[Shape::MATTERMOST, Shape::ROCKET_CHAT]] {
+        let mut rules = sample::rules();
+        rules.format = shapes.iter().fold(rules.format, |format, shape| format.reading(*shape));
+        let service = Service::new(rules);
+        let (live, _) = service.issue(owner(1));
+        let (revoked, id) = service.issue(owner(1));
+        let _ = service.accepted(&revoked);
+        block_on(service.tokens.revoke(id, By::Host(&Actor::host()), None)).unwrap();
+        let (body, last) = live.split_at(live.len() - 1);
+        let like_a_product = |length: usize| format!("sample_{}", "b".repeat(length - 7));
+        let texts = [
+            live.clone(),
+            revoked,
+            with_another_secret(&live),
+            format!("{body}{}", if last == "a" { "b" } else { "a" }),
+            body.to_owned(),
+            format!("{live}a"),
+            format!("{live} "),
+            live.replacen("sample", "session", 1),
+            live.replacen("sample", "simple", 1),
+            live.to_uppercase(),
+            "sample_".to_owned(),
+            "sample".to_owned(),
+            String::new(),
+            "é".repeat(36),
+            like_a_product(26),
+            like_a_product(43),
+            "b".repeat(26),
+            "b".repeat(43),
+        ];
+        // At first the store tells, then the index.
+        for round in 0..2 {
+            for text in &texts {
+                let expected = service.verdict_strict(text);
+                let now = service.tokens.authenticate_now(text, &Access::any()).map(class);
+                assert!(now.is_none_or(|now| now == expected), "{text:?}: {now:?}, {expected:?}");
+                assert_eq!(service.verdict(text), expected, "{text:?} in round {round}");
+                let calls = [(&text[..], Access::any()); 2];
+                for verdict in block_on(service.tokens.authenticate_many(&calls)) {
+                    assert_eq!(class(verdict), expected, "{text:?} among many");
+                }
+            }
+        }
+        let now = service.tokens.authenticate_now(&live, &Access::any()).map(class);
+        assert_eq!(now, Some(Ok(())), "what is in the index needs no store");
     }
 }
 
