@@ -156,6 +156,28 @@ fn a_text_that_begins_like_a_native_one_is_read_all_the_same() {
 }
 
 #[test]
+fn a_mistyped_native_text_is_malformed_though_it_has_a_products_length() {
+    // A prefix of five letters makes a native text as long as Zitadel's are.
+    let format = Format::new("chatp").unwrap().reading(Shape::ZITADEL);
+    let tokens: Tokens<ReadWrite> = Builder::new(
+        MemoryStore::default(),
+        Rules::new(format.clone(), Keyring::unkeyed()),
+        ManualClock::new(sample::start()),
+        SeededRandomness::new(40),
+    )
+    .build();
+    let (text, id) = issue(&tokens, None);
+    assert_eq!(verdict(&tokens, &text), Ok(id));
+    let (body, last) = text.split_at(text.len() - 1);
+    let mistyped = format!("{body}{}", if last == "a" { "b" } else { "a" });
+    assert_eq!(format.parse(mistyped.as_bytes()).unwrap_err(), ParseError::Malformed);
+    assert_eq!(verdict(&tokens, &mistyped), Err("malformed"));
+    let (foreign, id) = issue(&tokens, Some(Shape::ZITADEL));
+    assert_eq!(foreign.len(), text.len());
+    assert_eq!(verdict(&tokens, &foreign), Ok(id));
+}
+
+#[test]
 fn a_token_moves_to_the_current_key_when_it_is_used() {
     let store = MemoryStore::default();
     let (unkeyed, old) = (Keyring::unkeyed(), Keyring::new(key("k1", 1)));

@@ -143,20 +143,22 @@ impl Format {
     /// one and is not a token all the same.
     #[inline]
     pub fn parse<'t>(&'t self, text: &'t [u8]) -> Result<PresentedToken<'t>, ParseError> {
-        let native = match self.entry(text) {
-            Some((prefix, entry)) => Parts::of(entry, text)
-                .filter(|parts| parts.are_sound(self.crc.clone()))
-                .and_then(|parts| parts.named(prefix, entry))
-                .ok_or(ParseError::Malformed),
-            None => Err(ParseError::NotOurs),
-        };
-        match native {
-            // A text of another product may begin like one of this host's; it is shorter.
-            Err(_) if self.shapes.iter().any(|shape| shape.fits(text)) => {
-                Ok(PresentedToken(Form::Text(text)))
+        let error = match self.entry(text) {
+            Some((prefix, entry)) => {
+                if let Some(parts) = Parts::of(entry, text) {
+                    let sound = Some(parts).filter(|parts| parts.are_sound(self.crc.clone()));
+                    let native = sound.and_then(|parts| parts.claimed(prefix, entry));
+                    return native.ok_or(ParseError::Malformed);
+                }
+                ParseError::Malformed
             }
-            native => native,
+            None => ParseError::NotOurs,
+        };
+        // A text of another product may begin like one of this host's.
+        if self.shapes.iter().any(|shape| shape.fits(text)) {
+            return Ok(PresentedToken(Form::Text(text)));
         }
+        Err(error)
     }
 
     /// What a text says that it is.
@@ -185,7 +187,7 @@ impl Format {
 
 /// A text that has the form of a token of this host, and proves nothing yet.
 ///
-/// Only [`Format::parse`] makes one. It holds a secret, which it does not show.
+/// Only [`Format::parse`] gives one out. It holds a secret, which it does not show.
 ///
 /// ```compile_fail,E0277
 /// fn shown(presented: keyfob::PresentedToken<'_>) { let _ = format!("{presented}"); }

@@ -85,9 +85,10 @@ impl<S: Scope> Inner<S> {
     /// Accepts a text that nobody has checked, if the index knows it: what is found there has its id,
     /// its digest, its prefix and its checksum, so that it is the very text that was checked when it
     /// was kept. Of all others it says nothing.
-    // Always inline, and so is what it calls, here and in `core`. Left to the compiler, which counts
-    // callers, a caller more somewhere sends claim, question or evidence through memory; and what is
-    // written there in small pieces and read back in large ones waits. That is a quarter of the way.
+    // Always inline, and so is all that a claim, a question or evidence goes through, here and in
+    // `core`. Left to the compiler, which counts callers, a caller more somewhere sends them through
+    // memory; and what is written there in small pieces and read back in large ones waits. That is a
+    // quarter of the way.
     #[inline(always)]
     fn recognise(&self, claim: &Claim<'_>, access: &Access<'_, S>) -> Option<Verified> {
         let question = Question::of(claim)?;
@@ -153,7 +154,8 @@ impl<S: Scope> Inner<S> {
         })
     }
 
-    /// Until when the index may be used, and what time it is: to be read before the index is. The
+    /// Until when the index may be used, and what time it is: to be read before anything is found or
+    /// confirmed there. The
     /// verification has begun by then: a thread that is held up from here on may still accept
     /// what was accepted at that moment.
     #[inline(always)]
@@ -195,7 +197,7 @@ impl<S: Scope> Inner<S> {
     /// Records a use, if no other one of this minute is.
     #[cold]
     fn notice(&self, id: TokenId, hit: &Hit<'_>, now: i64, access: &Access<'_, S>) {
-        if hit.claim_use(second(now)) {
+        if hit.claim_use(now) {
             let (owner, from) = (hit.kept.owner, access.address);
             self.recorder.record(Noticed { token: id, owner, at_micros: now, from });
         }
@@ -257,9 +259,4 @@ impl<S: Scope> Inner<S> {
 /// A key that is missing here is trouble of this host, and says nothing about the token.
 pub(super) fn unknown_key(error: UnknownKey) -> StoreError {
     StoreError::unavailable(error)
-}
-
-#[inline]
-pub(super) fn second(micros: i64) -> u32 {
-    u32::try_from(micros.wrapping_div(1_000_000)).unwrap_or_default()
 }

@@ -10,7 +10,8 @@ use crate::core::token::{Expiry, TokenRecord};
 use crate::core::verify::{micros, verify_again};
 use crate::ports::store::{Found, Lookup, StoreError};
 use crate::service::Inner;
-use crate::service::authenticate::{second, unknown_key};
+use crate::service::authenticate::unknown_key;
+use crate::service::index::second;
 use crate::service::verified::Verified;
 
 impl<S: Scope> Inner<S> {

@@ -137,7 +137,8 @@ impl Keyring {
         presented_digest(self.current.as_ref(), presented)
     }
 
-    /// What [`Keyring::current_digest`] hashes, written down.
+    /// What [`Keyring::current_digest`] hashes, written down as one block: in vain where there
+    /// is a key, which is cheaper than to ask beforehand.
     ///
     /// Whoever begins a load from far away after this has it come while the hash is made. Before
     /// this, all that the hash reads would be stuck behind the load in the processor's queue of
@@ -151,16 +152,17 @@ impl Keyring {
         }
     }
 
-    /// [`Keyring::current_digest`] as words, of what [`Keyring::message`] has written down.
+    /// [`Keyring::current_digest`] as words, of what [`Keyring::message`] has written down of the same
+    /// text.
     #[cfg(feature = "service")]
     #[inline(always)]
     pub(crate) fn current_words(
         &self,
-        message: &Message,
+        Message(block): &Message,
         presented: &PresentedToken<'_>,
     ) -> [u64; 4] {
         match (&self.current, presented.form()) {
-            (None, Form::Native { .. }) => one_block(&message.0),
+            (None, Form::Native { .. }) => one_block(block),
             _ => self.current_digest(presented).to_words(),
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Claim<'t>(PresentedToken<'t>);
 impl<'t> Claim<'t> {
     #[inline(always)]
     pub(super) fn read(prefix: u64, entry: &'t Entry, text: &'t [u8]) -> Option<Self> {
-        Parts::of(entry, text)?.named(prefix, entry).map(Self)
+        Parts::of(entry, text)?.claimed(prefix, entry).map(Self)
     }
 
     /// What it would be, were its checksum right.
@@ -58,9 +58,9 @@ impl<'t> Parts<'t> {
             && self.secret.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
     }
 
-    /// With the id read.
+    /// What it would be, were it sound; `None` if its id is none.
     #[inline(always)]
-    pub(super) fn named(self, prefix: u64, entry: &'t Entry) -> Option<PresentedToken<'t>> {
+    pub(super) fn claimed(self, prefix: u64, entry: &'t Entry) -> Option<PresentedToken<'t>> {
         let Self { id, secret, checksum, .. } = self;
         let id = TokenId::parse(id)?;
         let form = Form::Native { prefix, kind: &entry.kind, id, secret, checksum };

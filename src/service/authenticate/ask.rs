@@ -1,6 +1,6 @@
 //! Asking the store about a presented token, and keeping what it says.
 
-use super::{indexed, named, second};
+use super::{indexed, named};
 use crate::core::digest::Digest;
 use crate::core::error::{Refusal, VerifyError};
 use crate::core::event::{Actor, Event, EventKind};
@@ -14,7 +14,7 @@ use crate::core::verify::{Accepted, Access, micros, verify};
 use crate::ports::store::{Applied, Found, StoreError};
 use crate::service::Inner;
 use crate::service::error::AuthenticateError;
-use crate::service::index::Kept;
+use crate::service::index::{Kept, second};
 use crate::service::usage::Noticed;
 use crate::service::verified::Verified;
 

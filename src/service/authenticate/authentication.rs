@@ -12,7 +12,8 @@ use crate::service::verified::Verified;
 
 type Verdict = Result<Verified, AuthenticateError>;
 
-/// An authentication under way: nothing is done before it is polled.
+/// An authentication under way: nothing is done before it is polled. Polled again after its verdict,
+/// which nobody may do, it judges anew or panics.
 ///
 /// Written by hand, since an `async fn` keeps a verdict in its own state before it is moved out
 /// from there, which takes a fifth of a verification that hits.

@@ -72,7 +72,7 @@ impl<S: Scope> Inner<S> {
         for (place, question) in glimpses.iter_mut().zip(&questions) {
             *place = question.as_ref().and_then(|question| self.index.glance(question.key));
         }
-        // One for all of them, before any is read.
+        // One for all of them, before any is confirmed.
         let moment = self.moment();
         for ((text, access), (question, glimpse)) in some.iter().zip(questions.iter().zip(glimpses))
         {

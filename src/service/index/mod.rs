@@ -49,16 +49,19 @@ impl<'i> Hit<'i> {
         Self { kept: entry.kept, used_second: entry.used_second, slot }
     }
 
-    /// Whether no use has been recorded for a minute.
+    /// Whether no use has been recorded for a minute. Told without a division, on every hit.
     #[inline]
     pub(super) fn is_due(&self, now_micros: i64) -> bool {
-        let due_second = i64::from(self.used_second).saturating_add(USE_INTERVAL_SECONDS);
+        let due_second = i64::from(self.used_second).saturating_add(USE_INTERVAL_SECONDS.into());
         now_micros >= due_second.saturating_mul(1_000_000)
     }
 
     /// Whether this use is the one in its minute to be recorded.
-    pub(super) fn claim_use(&self, now_second: u32) -> bool {
-        self.slot.claim_use(self.kept.generation, self.used_second, now_second)
+    pub(super) fn claim_use(&self, now_micros: i64) -> bool {
+        let now = second(now_micros);
+        // After the last second that fits, none is.
+        now.saturating_sub(self.used_second) >= USE_INTERVAL_SECONDS
+            && self.slot.claim_use(self.kept.generation, self.used_second, now)
     }
 }
 
@@ -67,7 +70,8 @@ impl<'i> Hit<'i> {
 pub(super) struct Glimpse<'i>(&'i Slot);
 
 impl<'i> Glimpse<'i> {
-    /// What it holds, if that is what is looked for.
+    /// What it holds by now, if that is what is looked for; that a slot was seen proves nothing. As
+    /// whoever finds something, whoever calls this has read the lease before.
     #[inline(always)]
     pub(super) fn confirm(self, key: Key, words: [u64; 4]) -> Option<Hit<'i>> {
         match self.0.look(key, words) {
@@ -326,4 +330,34 @@ impl Published {
 }
 
 /// A token's use is recorded once in this time.
-pub(super) const USE_INTERVAL_SECONDS: i64 = 60;
+const USE_INTERVAL_SECONDS: u32 = 60;
+
+/// The second of an instant, as a slot has room for it: until 2106.
+#[inline]
+pub(super) fn second(micros: i64) -> u32 {
+    u32::try_from(micros.max(0) / 1_000_000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_is_claimed_once_a_minute_and_none_after_the_last_second_that_fits() {
+        let slot = Slot::default();
+        let kept = Kept { deadline: i64::MAX, generation: 0, owner: 0, class: 0 };
+        let hit = |used_second| Hit { kept, used_second, slot: &slot };
+        let claims = |used_second, now_micros| {
+            let hit = hit(used_second);
+            (hit.is_due(now_micros), hit.claim_use(now_micros))
+        };
+        assert_eq!(claims(0, 59_999_999), (false, false));
+        assert_eq!(claims(0, 60_000_000), (true, true));
+        assert_eq!(claims(0, 60_000_000), (true, false), "somebody else has it");
+        assert_eq!(claims(60, 119_999_999), (false, false));
+        assert_eq!(claims(60, i64::MAX), (true, true));
+        for _ in 0..2 {
+            assert_eq!(claims(u32::MAX, i64::MAX), (true, false));
+        }
+    }
+}

@@ -338,6 +338,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_slot_held_when_it_was_seen_is_not_confirmed() {
+        let (table, key) = (Table::new(10, 10), Key::of_secret(id(7), 1));
+        let is_confirmed = |slot: &Slot, seed| {
+            let Entry { digest, .. } = entry(seed);
+            matches!(slot.look(key, digest), Seen::This(found) if seed_of(&found) == seed)
+        };
+        let (place, _) = table.put(key, &entry(1)).unwrap();
+        let slot = table.glance(key).unwrap();
+        assert!(is_confirmed(slot, 1));
+        let _ = table.clear(place);
+        assert!(!is_confirmed(slot, 1), "it was forgotten");
+        assert_eq!(table.put(key, &entry(2)).unwrap().0, place);
+        assert!(!is_confirmed(slot, 1), "another secret is there");
+        assert!(is_confirmed(slot, 2));
+    }
+
+    #[test]
+    fn of_two_secrets_with_one_tag_one_is_glanced_at_and_both_are_found() {
+        let (table, key) = (Table::new(10, 10), Key::of_secret(id(7), 1));
+        for seed in [1, 2] {
+            assert!(table.put(key, &entry(seed)).is_some());
+        }
+        assert!(table.glance(key).is_some());
+        for seed in [1, 2] {
+            let (_, found) = table.find(key, entry(seed).digest).unwrap();
+            assert_eq!(seed_of(&found), seed);
+        }
+    }
+
+    #[test]
     fn a_wrong_checksum_is_told_by_its_tag_but_for_one_in_a_thousand() {
         let table = Table::new(0, 4096);
         table.put(Key::of_secret(id(7), 1), &entry(1)).unwrap();
