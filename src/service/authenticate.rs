@@ -7,7 +7,7 @@ mod question;
 
 use self::authentication::Authentication;
 use self::question::{Question, indexed, named};
-use crate::core::digest::UnknownKey;
+use crate::core::digest::{Keyring, Message, UnknownKey};
 use crate::core::error::Refusal;
 use crate::core::format::{Claim, ParseError, PresentedToken};
 use crate::core::freshness::{Lease, Reading};
@@ -53,7 +53,10 @@ impl<S: Scope> Tokens<S> {
         {
             return Some(Ok(verified));
         }
-        inner.settle(text, claim.err(), access)
+        if let Some(error) = inner.fault(text, claim) {
+            return Some(Err(error));
+        }
+        inner.settle(text, claim.is_ok(), access)
     }
 
     /// Accepts what the index knows and accepts; of all else it says nothing. Bytes that are no text
@@ -92,9 +95,12 @@ impl<S: Scope> Inner<S> {
     #[inline(always)]
     fn recognise(&self, claim: &Claim<'_>, access: &Access<'_, S>) -> Option<Verified> {
         let question = Question::of(claim)?;
+        // Written down before the index is looked into, and not in the question: all that lies with
+        // what is handed to the hash lies in memory.
+        let message = Keyring::message(&question.claimed);
         let glimpse = self.index.glance(question.key)?;
         let moment = self.moment();
-        self.confirm(&question, glimpse, moment, access)
+        self.confirm(&question, &message, glimpse, moment, access)
     }
 
     /// The same, when the slot has been seen, and then the moment.
@@ -102,31 +108,46 @@ impl<S: Scope> Inner<S> {
     fn confirm(
         &self,
         question: &Question<'_>,
+        message: &Message,
         glimpse: Glimpse<'_>,
         (lease, at): (Lease, Reading),
         access: &Access<'_, S>,
     ) -> Option<Verified> {
-        let Question { claimed, id, key, message } = question;
+        let Question { claimed, key } = question;
+        let id = claimed.id()?;
         let words = self.rules.keyring.current_words(message, claimed);
         let now = self.now_under(lease, at)?;
         let hit = glimpse.confirm(*key, indexed(claimed, words))?;
-        self.admits(*id, hit.kept, now, access)?.ok()?;
-        Some(self.accepted(*id, &hit, now, access))
+        self.admits(id, hit.kept, now, access)?.ok()?;
+        Some(self.accepted(id, &hit, now, access))
     }
 
-    /// Judges by the index what it does not recognise at once, and says why it is refused; `None` if
-    /// only the store can tell. What is `wrong` with its claim decides, if nothing else is read here.
+    /// What is wrong with a text that makes this claim and is not recognised, if the text itself tells.
+    // Always inline, so that a refusal is made where it is asked for.
+    #[inline(always)]
+    fn fault(&self, text: &str, claim: Result<Claim<'_>, ParseError>) -> Option<AuthenticateError> {
+        let format = &self.rules.format;
+        let error = match claim {
+            Err(_) if format.reads_shapes() => None,
+            Err(error) => Some(error),
+            Ok(claim) if format.bears_out(claim, text.as_bytes()) => None,
+            Ok(_) => Some(ParseError::Malformed),
+        };
+        error.map(|error| self.wrong(error))
+    }
+
+    /// Judges by the index a text without [fault](Self::fault) that is not recognised, with a claim or
+    /// without; `None` if only the store can tell.
     #[inline(never)]
     fn settle(
         &self,
         text: &str,
-        wrong: Option<ParseError>,
+        is_claim: bool,
         access: &Access<'_, S>,
     ) -> Option<Result<Verified, AuthenticateError>> {
-        if let Some(error) = wrong
-            && !self.rules.format.reads_shapes()
-        {
-            return Some(Err(self.wrong(error)));
+        let format = &self.rules.format;
+        if is_claim && let Ok(claim) = format.claim(text.as_bytes()) {
+            return self.judge(claim.claimed(), access);
         }
         match self.parse(text) {
             Ok(presented) => self.judge(&presented, access),
@@ -209,6 +230,7 @@ impl<S: Scope> Inner<S> {
     }
 
     /// What is wrong with a text that is no token's.
+    #[inline(always)]
     fn wrong(&self, error: ParseError) -> AuthenticateError {
         self.refused(match error {
             ParseError::Malformed => Refusal::Malformed.into(),

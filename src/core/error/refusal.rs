@@ -5,6 +5,9 @@ use crate::core::digest::UnknownKey;
 /// Why a token was refused: for logs. Clients get its [public face](Refusal::public).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
+// As wide as what stands in its place in other verdicts, which are moved about in words: a byte that was
+// just written is not read back as a word before it has reached the cache.
+#[repr(u64)]
 pub enum Refusal {
     /// The call comes from outside the token's networks, or from nobody knows where.
     #[error("address not allowed")]

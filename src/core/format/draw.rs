@@ -3,6 +3,7 @@
 use rand::TryCryptoRng;
 use zeroize::Zeroizing;
 
+use super::checksum::push_checksum;
 use super::{CHECKSUM_LENGTH, Format, SECRET_LENGTH, TAIL};
 use crate::core::digest::{Keyring, StoredDigest};
 use crate::core::error::IssueError;
@@ -67,15 +68,4 @@ impl Format {
 
 fn last(text: &str, length: usize) -> Box<str> {
     text.get(text.len().saturating_sub(length)..).unwrap_or_default().into()
-}
-
-fn push_checksum(text: &mut String) {
-    let mut rest = crc32fast::hash(text.as_bytes());
-    let mut digits = [b'0'; CHECKSUM_LENGTH];
-    for digit in digits.iter_mut().rev() {
-        let value = usize::try_from(rest % 62).unwrap_or_default();
-        *digit = BASE62.get(value).copied().unwrap_or(b'0');
-        rest /= 62;
-    }
-    text.extend(digits.map(char::from));
 }

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::core::format::ParseError;
 use crate::core::scope::Scope;
 use crate::core::verify::Access;
 use crate::service::Inner;
@@ -30,10 +29,10 @@ impl<'a, S: Scope> Authentication<'a, S> {
         Self { inner, text, access, waiting: None }
     }
 
-    /// Goes on with a text that was not recognised.
+    /// Goes on with a text that was not recognised, and is without fault.
     #[inline(never)]
-    fn settle(&mut self, wrong: Option<ParseError>, cx: &mut Context<'_>) -> Poll<Verdict> {
-        match self.inner.settle(self.text, wrong, self.access) {
+    fn settle(&mut self, is_claim: bool, cx: &mut Context<'_>) -> Poll<Verdict> {
+        match self.inner.settle(self.text, is_claim, self.access) {
             Some(verdict) => Poll::Ready(verdict),
             None => self.wait(cx),
         }
@@ -64,6 +63,9 @@ impl<S: Scope> Future for Authentication<'_, S> {
         {
             return Poll::Ready(Ok(verified));
         }
-        this.settle(claim.err(), cx)
+        if let Some(error) = this.inner.fault(this.text, claim) {
+            return Poll::Ready(Err(error));
+        }
+        this.settle(claim.is_ok(), cx)
     }
 }

@@ -1,6 +1,8 @@
 //! The same path for several texts at once.
 
-use super::Question;
+use super::question::Question;
+use crate::core::digest::{Keyring, Message};
+use crate::core::format::Claim;
 use crate::core::scope::Scope;
 use crate::core::verify::Access;
 use crate::service::error::AuthenticateError;
@@ -63,32 +65,51 @@ impl<S: Scope> Inner<S> {
         let some = calls.get(..AT_ONCE).unwrap_or(calls);
         // All are read, and written down for the hash, before any is looked for or hashed: a hash that
         // reads what has just been written waits for whatever came before that.
-        let questions: [Option<Question<'_>>; AT_ONCE] = std::array::from_fn(|number| {
+        let all: [Option<Asked<'_>>; AT_ONCE] = std::array::from_fn(|number| {
             let (text, _) = some.get(number)?;
-            Question::of(&self.rules.format.claim(text.as_bytes()).ok()?)
+            Asked::of(&self.rules.format.claim(text.as_bytes()).ok()?)
         });
         let mut glimpses = [None; AT_ONCE];
         // Nothing is decided between the loads, so that as many as there can be are under way.
-        for (place, question) in glimpses.iter_mut().zip(&questions) {
-            *place = question.as_ref().and_then(|question| self.index.glance(question.key));
+        for (place, asked) in glimpses.iter_mut().zip(&all) {
+            *place = asked.as_ref().and_then(|asked| self.index.glance(asked.question.key));
         }
         // One for all of them, before any is confirmed.
         let moment = self.moment();
-        for ((text, access), (question, glimpse)) in some.iter().zip(questions.iter().zip(glimpses))
-        {
-            let seen = question.as_ref().zip(glimpse);
-            let verified =
-                seen.and_then(|(question, seen)| self.confirm(question, seen, moment, access));
+        for ((text, access), (asked, glimpse)) in some.iter().zip(all.iter().zip(glimpses)) {
+            let seen = asked.as_ref().zip(glimpse);
+            let verified = seen.and_then(|(Asked { question, message }, seen)| {
+                self.confirm(question, message, seen, moment, access)
+            });
             // Each on a way of its own, since a verdict that may be anything is moved about.
             if let Some(verified) = verified {
                 verdicts.push(Ok(verified));
-            } else if let Some(verdict) = self.settle(text, None, access) {
+                continue;
+            }
+            let claim = self.rules.format.claim(text.as_bytes());
+            if let Some(error) = self.fault(text, claim) {
+                verdicts.push(Err(error));
+            } else if let Some(verdict) = self.settle(text, claim.is_ok(), access) {
                 verdicts.push(verdict);
             } else {
                 return false;
             }
         }
         true
+    }
+}
+
+/// A text that is looked for, and what is hashed for it.
+struct Asked<'t> {
+    question: Question<'t>,
+    message: Message,
+}
+
+impl<'t> Asked<'t> {
+    #[inline(always)]
+    fn of(claim: &Claim<'t>) -> Option<Self> {
+        let question = Question::of(claim)?;
+        Some(Self { question, message: Keyring::message(claim.claimed()) })
     }
 }
 

@@ -1,6 +1,5 @@
 //! What the index is asked.
 
-use crate::core::digest::{Keyring, Message};
 use crate::core::format::{Claim, PresentedToken};
 use crate::core::id::TokenId;
 use crate::service::index::Key;
@@ -8,18 +7,15 @@ use crate::service::index::Key;
 /// A text with an id, as the index is asked for it.
 pub(super) struct Question<'t> {
     pub(super) claimed: PresentedToken<'t>,
-    pub(super) id: TokenId,
     pub(super) key: Key,
-    /// Written down before the index is looked into.
-    pub(super) message: Message,
 }
 
 impl<'t> Question<'t> {
     #[inline(always)]
     pub(super) fn of(claim: &Claim<'t>) -> Option<Self> {
         let claimed = *claim.claimed();
-        let (id, key) = named(&claimed)?;
-        Some(Self { claimed, id, key, message: Keyring::message(&claimed) })
+        let (_, key) = named(&claimed)?;
+        Some(Self { claimed, key })
     }
 }
 
