@@ -133,22 +133,27 @@ impl Bench {
 
     fn hits(&self, rounds: usize, calls: usize) {
         let access = Access::needing(&ReadWrite::Read);
-        let at_once =
-            |text: &str| matches!(self.tokens.authenticate_now(text, &access), Some(Ok(_)));
+        let at_once = |text: &str| {
+            let verdict = self.tokens.authenticate_now(text, &access);
+            assert!(matches!(verdict, Some(Ok(_))), "a live token was refused");
+        };
+        let floor = |text: &str| assert!(self.floor.verify(text), "the floor refuses a token");
         let cases = [FLOOR, AGAIN, NOW, AWAITED, MANY];
         let measured = Measured::in_turns(cases.len(), rounds, |case, round| {
             // Each has tokens of its own, which nothing has brought near.
             let first = (round * cases.len() + case) * calls;
             self.read(first, calls);
+            let texts = (first..first + calls).map(|number| black_box(self.text(number)));
             match case {
-                FLOOR | AGAIN => self.time(first, calls, |text| self.floor.verify(text)),
-                NOW => self.time(first, calls, at_once),
-                AWAITED => self.time_awaiting(first, calls, &access),
+                FLOOR | AGAIN => timed(texts, floor),
+                NOW => timed(texts, at_once),
+                AWAITED => self.time_awaiting(texts, &access, true),
                 _ => self.time_many(first, calls),
             }
         });
         let allocated = allocation_counter::measure(|| {
-            self.time_awaiting(0, 10_000, &access);
+            let texts = (0..10_000).map(|number| self.text(number));
+            self.time_awaiting(texts, &access, true);
         });
         println!(
             "  floor {:.1} ns, authenticate {:.1} ns with {} allocations in 10,000, authenticate_now {:.1} ns, \
@@ -180,44 +185,24 @@ impl Bench {
     fn refusals(&self, rounds: usize, calls: usize) {
         let rules = self.tokens.rules();
         let access = Access::any();
-        let refused =
-            |text: &str| matches!(self.tokens.authenticate_now(text, &access), Some(Err(_)));
         let presented = rules.format.parse(self.text(0).as_bytes()).unwrap();
-        // So few that they are at hand, as those of requests are that have just been read.
-        let spoilt: Vec<String> = (0..64)
-            .map(|number| {
-                let text = self.text(number * 31);
-                let last = if text.ends_with('a') { 'b' } else { 'a' };
-                format!("{}{last}", &text[..self.length - 1])
-            })
-            .collect();
-        let timed = |call: &dyn Fn(&str)| {
-            let begun = Instant::now();
-            for text in spoilt.iter().cycle().take(calls) {
-                call(black_box(text));
-            }
-            begun.elapsed().as_nanos() as f64 / calls as f64
+        let block = || {
+            black_box(rules.keyring.current_digest(black_box(&presented)));
         };
-        let awaited = |length: usize| {
-            let task = async {
-                let begun = Instant::now();
-                for text in spoilt.iter().cycle().take(calls) {
-                    let text = black_box(&text[..length]);
-                    assert!(self.tokens.authenticate(text, &access).await.is_err());
-                }
-                begun.elapsed().as_nanos() as f64 / calls as f64
-            };
-            task.now_or_never().unwrap()
+        let at_once = |text: &str| {
+            assert!(matches!(self.tokens.authenticate_now(text, &access), Some(Err(_))));
         };
         let cases = [BLOCK, BLOCK_AGAIN, SHAPE, SHAPE_AWAITED, CHECKSUM, CHECKSUM_AWAITED];
-        let measured = Measured::in_turns(cases.len(), rounds, |case, _| match case {
-            BLOCK | BLOCK_AGAIN => timed(&|_| {
-                black_box(rules.keyring.current_digest(black_box(&presented)));
-            }),
-            SHAPE => timed(&|text| assert!(refused(&text[..self.length - 1]))),
-            SHAPE_AWAITED => awaited(self.length - 1),
-            CHECKSUM => timed(&|text| assert!(refused(text))),
-            _ => awaited(self.length),
+        let measured = Measured::in_turns(cases.len(), rounds, |case, round| {
+            // Each has texts of its own here too: what the index tells of them may be far away.
+            let texts = self.spoilt((round * cases.len() + case) * calls, calls);
+            let length = if case < CHECKSUM { self.length - 1 } else { self.length };
+            let texts = (0..calls).map(|n| black_box(&texts[n * self.length..][..length]));
+            match case {
+                BLOCK | BLOCK_AGAIN => timed(texts, |_| block()),
+                SHAPE | CHECKSUM => timed(texts, at_once),
+                _ => self.time_awaiting(texts, &access, false),
+            }
         });
         println!(
             "  one digest {:.1} ns; at once and awaited, a wrong shape {:.1} and {:.1} ns, \
@@ -230,13 +215,23 @@ impl Bench {
         );
         let noise = measured.ratio(BLOCK_AGAIN, BLOCK);
         let of = |case| measured.ratio(case, BLOCK);
-        figure(
-            "refusing a text of the wrong shape beside one digest",
-            of(SHAPE),
-            "at most 0.1",
-            noise,
-        );
-        figure("refusing a wrong checksum beside one digest", of(CHECKSUM), "at most 0.6", noise);
+        for (what, case, goal) in
+            [("a wrong shape", SHAPE, "at most 0.1"), ("a wrong checksum", CHECKSUM, "at most 0.6")]
+        {
+            let what = format!("refusing {what} beside one digest, {} tokens", self.size());
+            figure(&what, of(case), goal, noise);
+        }
+    }
+
+    /// The texts of so many calls, one after the other, each with another last character.
+    fn spoilt(&self, first: usize, calls: usize) -> String {
+        let mut texts = String::with_capacity(calls * self.length);
+        for number in first..first + calls {
+            let text = self.text(number);
+            texts.push_str(&text[..self.length - 1]);
+            texts.push(if text.ends_with('a') { 'b' } else { 'a' });
+        }
+        texts
     }
 
     fn size(&self) -> usize {
@@ -255,24 +250,21 @@ impl Bench {
         }
     }
 
-    /// Nanoseconds a call.
-    fn time(&self, first: usize, calls: usize, verify: impl Fn(&str) -> bool) -> f64 {
-        let begun = Instant::now();
-        for number in first..first + calls {
-            assert!(verify(black_box(self.text(number))), "a live token was refused");
-        }
-        begun.elapsed().as_nanos() as f64 / calls as f64
-    }
-
     /// The calls of one task, which awaits each of them.
-    fn time_awaiting(&self, first: usize, calls: usize, access: &Access<'_, ReadWrite>) -> f64 {
+    fn time_awaiting<'t>(
+        &self,
+        texts: impl ExactSizeIterator<Item = &'t str>,
+        access: &Access<'_, ReadWrite>,
+        is_live: bool,
+    ) -> f64 {
+        let calls = texts.len() as f64;
         let task = async {
             let begun = Instant::now();
-            for number in first..first + calls {
-                let verdict = self.tokens.authenticate(black_box(self.text(number)), access).await;
-                assert!(verdict.is_ok(), "a live token was refused");
+            for text in texts {
+                let verdict = self.tokens.authenticate(text, access).await;
+                assert_eq!(verdict.is_ok(), is_live);
             }
-            begun.elapsed().as_nanos() as f64 / calls as f64
+            begun.elapsed().as_nanos() as f64 / calls
         };
         task.now_or_never().unwrap()
     }
@@ -290,6 +282,13 @@ impl Bench {
         };
         task.now_or_never().unwrap()
     }
+}
+
+/// Nanoseconds a call.
+fn timed<'t>(texts: impl ExactSizeIterator<Item = &'t str>, call: impl Fn(&str)) -> f64 {
+    let (calls, begun) = (texts.len() as f64, Instant::now());
+    texts.for_each(call);
+    begun.elapsed().as_nanos() as f64 / calls
 }
 
 /// Texts that nobody was given, half of them with a right checksum, make the service keep nothing.
