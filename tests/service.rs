@@ -1007,6 +1007,9 @@ fn every_way_to_ask_says_the_same_of_a_text() {
             live.clone(),
             revoked,
             with_another_secret(&live),
+            // With a checksum that is right: no symbol of an id, and none of a secret.
+            with_changed(&live, "sample_".len(), 'l'),
+            with_changed(&live, live.len() - 7, '-'),
             format!("{body}{}", if last == "a" { "b" } else { "a" }),
             body.to_owned(),
             format!("{live}a"),
@@ -1401,8 +1404,14 @@ fn flipped(digest: Digest) -> Digest {
 /// The text with one character of the secret changed, and the checksum that fits it.
 fn with_another_secret(text: &str) -> String {
     let (body, _) = text.split_at(text.len() - 6);
-    let (kept, last) = body.split_at(body.len() - 1);
-    let mut text = format!("{kept}{}", if last == "a" { "b" } else { "a" });
+    let last = if body.ends_with('a') { 'b' } else { 'a' };
+    with_changed(text, body.len() - 1, last)
+}
+
+/// The text with another character in that place, and the checksum that fits it.
+fn with_changed(text: &str, place: usize, character: char) -> String {
+    let (body, _) = text.split_at(text.len() - 6);
+    let mut text = format!("{}{character}{}", &body[..place], &body[place + 1..]);
     let mut rest = crc32fast::hash(text.as_bytes());
     let mut digits = [0; 6];
     for digit in digits.iter_mut().rev() {

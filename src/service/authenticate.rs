@@ -53,10 +53,7 @@ impl<S: Scope> Tokens<S> {
         {
             return Some(Ok(verified));
         }
-        if let Some(error) = inner.fault(text, claim) {
-            return Some(Err(error));
-        }
-        inner.settle(text, claim.is_ok(), access)
+        inner.judge_unrecognised(text, claim, access)
     }
 
     /// Accepts what the index knows and accepts; of all else it says nothing. Bytes that are no text
@@ -122,6 +119,21 @@ impl<S: Scope> Inner<S> {
         Some(self.accepted(id, &hit, now, access))
     }
 
+    /// Judges a text that makes this claim and is not recognised: by what it is itself, else by the
+    /// index; `None` if only the store can tell.
+    #[inline(always)]
+    fn judge_unrecognised(
+        &self,
+        text: &str,
+        claim: Result<Claim<'_>, ParseError>,
+        access: &Access<'_, S>,
+    ) -> Option<Result<Verified, AuthenticateError>> {
+        match self.fault(text, claim) {
+            Some(error) => Some(Err(error)),
+            None => self.settle(text, claim.is_ok(), access),
+        }
+    }
+
     /// What is wrong with a text that makes this claim and is not recognised, if the text itself tells.
     // Always inline, so that a refusal is made where it is asked for.
     #[inline(always)]
@@ -137,7 +149,7 @@ impl<S: Scope> Inner<S> {
     }
 
     /// Judges by the index a text without [fault](Self::fault) that is not recognised, with a claim or
-    /// without; `None` if only the store can tell.
+    /// without.
     #[inline(never)]
     fn settle(
         &self,

@@ -87,13 +87,10 @@ impl<S: Scope> Inner<S> {
                 continue;
             }
             let claim = self.rules.format.claim(text.as_bytes());
-            if let Some(error) = self.fault(text, claim) {
-                verdicts.push(Err(error));
-            } else if let Some(verdict) = self.settle(text, claim.is_ok(), access) {
-                verdicts.push(verdict);
-            } else {
+            let Some(verdict) = self.judge_unrecognised(text, claim, access) else {
                 return false;
-            }
+            };
+            verdicts.push(verdict);
         }
         true
     }
