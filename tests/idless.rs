@@ -172,6 +172,12 @@ fn a_mistyped_native_text_is_malformed_though_it_has_a_products_length() {
     let mistyped = format!("{body}{}", if last == "a" { "b" } else { "a" });
     assert_eq!(format.parse(mistyped.as_bytes()).unwrap_err(), ParseError::Malformed);
     assert_eq!(verdict(&tokens, &mistyped), Err("malformed"));
+    let refused =
+        |verdict: Result<_, AuthenticateError>| verdict.unwrap_err().code() == "malformed";
+    assert!(refused(tokens.authenticate_now(&mistyped, &Access::any()).unwrap()));
+    let calls = [(text.as_str(), Access::any()), (&mistyped, Access::any())];
+    let [live, spoilt] = block_on(tokens.authenticate_many(&calls)).try_into().unwrap();
+    assert!(live.is_ok() && refused(spoilt));
     let (foreign, id) = issue(&tokens, Some(Shape::ZITADEL));
     assert_eq!(foreign.len(), text.len());
     assert_eq!(verdict(&tokens, &foreign), Ok(id));

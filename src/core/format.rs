@@ -149,7 +149,7 @@ impl Format {
         let error = match self.entry(text) {
             Some((prefix, entry)) => match Parts::of(entry, text) {
                 Some(parts) => {
-                    let sound = Some(parts).filter(|_| is_sound(entry, text));
+                    let sound = is_sound(entry, text).then_some(parts);
                     let native = sound.and_then(|parts| parts.claimed(prefix, entry));
                     return native.ok_or(ParseError::Malformed);
                 }
@@ -174,18 +174,18 @@ impl Format {
         }
     }
 
-    /// Whether a text is what it claims to be.
+    /// Whether a text that makes this claim is what it claims to be.
     // Always inline, and what it calls never: a claim that is handed to a function lies in memory, for
     // those texts too that are recognised before anybody asks this.
     #[cfg(feature = "service")]
     #[inline(always)]
     pub(crate) fn bears_out(&self, claim: Claim<'_>, text: &[u8]) -> bool {
-        self.is_sound(claim.claimed().prefix_number(), text)
+        self.is_sound_after(claim.claimed().prefix_number(), text)
     }
 
     #[cfg(feature = "service")]
     #[inline(never)]
-    fn is_sound(&self, prefix: u64, text: &[u8]) -> bool {
+    fn is_sound_after(&self, prefix: u64, text: &[u8]) -> bool {
         let entry = usize::try_from(prefix.wrapping_sub(1)).ok().and_then(|n| self.entries.get(n));
         entry.is_some_and(|entry| is_sound(entry, text))
     }

@@ -119,8 +119,8 @@ impl<S: Scope> Inner<S> {
         Some(self.accepted(id, &hit, now, access))
     }
 
-    /// Judges a text that makes this claim and is not recognised: by what it is itself, else by the
-    /// index; `None` if only the store can tell.
+    /// Judges a text that makes this claim and is not recognised: by the claim itself, else by the index;
+    /// `None` if only the store can tell.
     #[inline(always)]
     fn judge_unrecognised(
         &self,
@@ -134,7 +134,8 @@ impl<S: Scope> Inner<S> {
         }
     }
 
-    /// What is wrong with a text that makes this claim and is not recognised, if the text itself tells.
+    /// What is wrong with a text that makes this claim and is not recognised, if the claim tells: a text
+    /// without any may be another product's, where those are read.
     // Always inline, so that a refusal is made where it is asked for.
     #[inline(always)]
     fn fault(&self, text: &str, claim: Result<Claim<'_>, ParseError>) -> Option<AuthenticateError> {
@@ -148,8 +149,8 @@ impl<S: Scope> Inner<S> {
         error.map(|error| self.wrong(error))
     }
 
-    /// Judges by the index a text without [fault](Self::fault) that is not recognised, with a claim or
-    /// without.
+    /// Judges by the index a text that is not recognised and whose claim, if it makes one, is without
+    /// [fault](Self::fault); `None` if only the store can tell. One without a claim makes none here either.
     #[inline(never)]
     fn settle(
         &self,

@@ -29,7 +29,7 @@ impl Checksum {
         let Some((covered, digits)) = text.split_last_chunk() else {
             return false;
         };
-        // Of what is made up, eleven in twelve have no number there that a checksum could be.
+        // Of what is made up, twelve in thirteen have no number there that a checksum could be.
         let Some(told) = read(digits) else {
             return false;
         };
@@ -41,14 +41,18 @@ impl Checksum {
 
 /// Ends a text with its checksum.
 pub(super) fn push_checksum(text: &mut String) {
-    let mut rest = crc32fast::hash(text.as_bytes());
+    text.extend(digits(crc32fast::hash(text.as_bytes()).into()).map(char::from));
+}
+
+/// A number of six digits, which is less than 62^6.
+fn digits(mut number: u64) -> [u8; CHECKSUM_LENGTH] {
     let mut digits = [b'0'; CHECKSUM_LENGTH];
     for digit in digits.iter_mut().rev() {
-        let value = usize::try_from(rest % 62).unwrap_or_default();
+        let value = usize::try_from(number % 62).unwrap_or_default();
         *digit = BASE62.get(value).copied().unwrap_or(b'0');
-        rest /= 62;
+        number /= 62;
     }
-    text.extend(digits.map(char::from));
+    digits
 }
 
 /// The number that six digits stand for; `None` when it does not fit 32 bits.
@@ -88,30 +92,21 @@ const fn worth() -> [[u64; 256]; CHECKSUM_LENGTH] {
 /// What a byte that is no digit is worth: more than six digits, which stay below 62^6 < 2^36.
 const STRANGE: u64 = 1 << 40;
 
-/// As many bytes as the processor's instructions for it take without a rest; a rest of one byte takes
-/// a third as long as all of these.
+/// The processor's instructions for it take sixteen bytes at a time, and these are the fewest that have
+/// room for all but the prefix: a rest of one byte takes a third as long as all of them.
 const FOLDED: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn written(value: u64) -> [u8; CHECKSUM_LENGTH] {
-        let (mut rest, mut digits) = (value, [b'0'; CHECKSUM_LENGTH]);
-        for digit in digits.iter_mut().rev() {
-            *digit = BASE62[usize::try_from(rest % 62).unwrap()];
-            rest /= 62;
-        }
-        digits
-    }
-
     #[test]
     fn six_digits_are_read_as_they_are_written() {
         for value in [0, 1, 61, 62, 3_843, 3_844, u64::from(u32::MAX)] {
-            assert_eq!(read(&written(value)).map(u64::from), Some(value));
+            assert_eq!(read(&digits(value)).map(u64::from), Some(value));
         }
         for value in [1 << 32, (1 << 32) + 1, 62_u64.pow(6) - 1] {
-            assert_eq!(read(&written(value)), None, "{value} fits no checksum");
+            assert_eq!(read(&digits(value)), None, "{value} fits no checksum");
         }
     }
 
@@ -127,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_is_right_whatever_the_prefix_is_as_long_as() {
+    fn a_checksum_is_right_however_long_the_prefix_is() {
         for length in 0..40 {
             let prefix = "prefix".repeat(7)[..length].to_owned();
             let mut text = format!("{prefix}{}", "x".repeat(TAIL - CHECKSUM_LENGTH));

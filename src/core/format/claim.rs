@@ -54,8 +54,8 @@ impl<'t> Parts<'t> {
     }
 }
 
-/// Whether a text is what it claims to be: its checksum is right, and its secret consists of what
-/// secrets do.
+/// Whether a text that was taken apart is what it claims to be: its checksum is right, and its secret
+/// consists of what secrets do.
 #[inline]
 pub(super) fn is_sound(entry: &Entry, text: &[u8]) -> bool {
     let secret = || text.split_last_chunk::<CHECKSUM_LENGTH>()?.0.last_chunk::<SECRET_LENGTH>();

@@ -29,7 +29,7 @@ impl<'a, S: Scope> Authentication<'a, S> {
         Self { inner, text, access, waiting: None }
     }
 
-    /// Goes on with a text that was not recognised, and is without fault.
+    /// Goes on with a text that was not recognised, and whose claim is without fault.
     #[inline(never)]
     fn settle(&mut self, is_claim: bool, cx: &mut Context<'_>) -> Poll<Verdict> {
         match self.inner.settle(self.text, is_claim, self.access) {

@@ -96,7 +96,7 @@ impl<S: Scope> Inner<S> {
     }
 }
 
-/// A text that is looked for, and what is hashed for it.
+/// A text that is looked for, and what is hashed for it: sixteen lie in memory anyway.
 struct Asked<'t> {
     question: Question<'t>,
     message: Message,

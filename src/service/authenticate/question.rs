@@ -14,6 +14,7 @@ impl<'t> Question<'t> {
     #[inline(always)]
     pub(super) fn of(claim: &Claim<'t>) -> Option<Self> {
         let claimed = *claim.claimed();
+        // The id is read from what is claimed: a second one would be kept beside it.
         let (_, key) = named(&claimed)?;
         Some(Self { claimed, key })
     }
