@@ -1040,6 +1040,30 @@ fn every_way_to_ask_says_the_same_of_a_text() {
 }
 
 #[test]
+fn a_wrong_checksum_changes_nothing_for_the_next_text() {
+    let service = Service::new(sample::rules());
+    let (live, _) = service.issue(owner(1));
+    let (revoked, id) = service.issue(owner(1));
+    for text in [&live, &revoked] {
+        let _ = service.accepted(text);
+    }
+    block_on(service.tokens.revoke(id, By::Host(&Actor::host()), None)).unwrap();
+    let now = |text: &str| service.tokens.authenticate_now(text, &Access::any()).map(class);
+    let spoilt = format!("{}_", &live[..live.len() - 1]);
+    for number in 0..4 {
+        assert_eq!(now(&spoilt), Some(Err("malformed")));
+        if number % 2 == 0 {
+            assert_eq!(now(&with_another_secret(&live)), None, "only the store can tell");
+            assert_eq!(service.verdict(&revoked), Err("revoked"));
+            assert_eq!(now(&spoilt), Some(Err("malformed")));
+        }
+        // From the index, and the second one as if nothing had been.
+        assert_eq!(now(&live), Some(Ok(())));
+        assert_eq!(now(&live), Some(Ok(())));
+    }
+}
+
+#[test]
 fn an_index_that_grows_forgets_none() {
     let service = Service::new(sample::rules());
     let access = Access::<ReadWrite>::any();

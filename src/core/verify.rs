@@ -194,6 +194,7 @@ impl Facts {
     }
 
     /// A live token of a live owner, valid already and until `deadline`.
+    #[inline(always)]
     #[must_use]
     pub const fn live_until(deadline: i64) -> Self {
         Self {
@@ -222,7 +223,7 @@ impl Facts {
 /// # Errors
 ///
 /// The first [`Refusal`] in the order of [`verify`].
-#[inline]
+#[inline(always)]
 pub fn decide(facts: Facts, now: i64) -> Result<(), Refusal> {
     match facts.state {
         Liveness::Revoked => Err(Refusal::Revoked),

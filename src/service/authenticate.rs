@@ -5,6 +5,8 @@ mod authentication;
 mod many;
 mod question;
 
+use std::cell::Cell;
+
 use self::authentication::Authentication;
 use self::question::{Question, indexed, named};
 use crate::core::digest::{Keyring, Message, UnknownKey};
@@ -91,6 +93,9 @@ impl<S: Scope> Inner<S> {
     // quarter of the way.
     #[inline(always)]
     fn recognise(&self, claim: &Claim<'_>, access: &Access<'_, S>) -> Option<Verified> {
+        if WARY.get() {
+            return None;
+        }
         let question = Question::of(claim)?;
         // Written down before the index is looked into, and not in the question: all that lies with
         // what is handed to the hash lies in memory.
@@ -144,7 +149,10 @@ impl<S: Scope> Inner<S> {
             Err(_) if format.reads_shapes() => None,
             Err(error) => Some(error),
             Ok(claim) if format.bears_out(claim, text.as_bytes()) => None,
-            Ok(_) => Some(ParseError::Malformed),
+            Ok(_) => {
+                WARY.set(true);
+                Some(ParseError::Malformed)
+            }
         };
         error.map(|error| self.wrong(error))
     }
@@ -160,6 +168,7 @@ impl<S: Scope> Inner<S> {
     ) -> Option<Result<Verified, AuthenticateError>> {
         let format = &self.rules.format;
         if is_claim && let Ok(claim) = format.claim(text.as_bytes()) {
+            WARY.set(false);
             return self.judge(claim.claimed(), access);
         }
         match self.parse(text) {
@@ -289,6 +298,14 @@ impl<S: Scope> Inner<S> {
         let Kept { generation, owner, class, .. } = kept;
         Verified { id, generation, owner, class, mark: self.mark }
     }
+}
+
+thread_local! {
+    /// Whether the last claim that was checked on this thread was not borne out: the next one is then
+    /// checked before it is looked for. A flood of made-up texts would otherwise make a trip to the
+    /// index each, and so to memory where there are many tokens. It decides in which order a text is
+    /// judged, and nothing else; and no thread pays for what another one sees.
+    static WARY: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A key that is missing here is trouble of this host, and says nothing about the token.
