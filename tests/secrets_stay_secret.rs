@@ -436,8 +436,8 @@ fn shown(scene: &Scene) -> Vec<Shown> {
         "core::factor_policy::Due" Debug => [Due::Answer(vec!["totp"])];
         "core::factor_policy::FactorPolicy" Debug => [FactorPolicy::strict()];
         "core::format::Format" Debug => [&rules.format];
-        "core::format::FormatError" Debug Display => [ambiguous, Format::new(text).unwrap_err()];
-        "core::format::ParseError" Debug Display => [
+        "core::format::error::FormatError" Debug Display => [ambiguous, Format::new(text).unwrap_err()];
+        "core::format::error::ParseError" Debug Display => [
             rules.format.parse(&text.as_bytes()[1..]).unwrap_err(),
             rules.format.parse(&text.as_bytes()[..70]).unwrap_err(),
         ];
