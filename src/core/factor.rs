@@ -181,7 +181,7 @@ pub struct TwoFactorProof {
 }
 
 impl TwoFactorProof {
-    /// How long a proof may be carried before it is taken: one request's time, no more.
+    /// How far apart proving and taking may lie: one request's time, no more.
     pub const FRESH_FOR: TimeDelta = TimeDelta::seconds(60);
 
     #[cfg(feature = "two-factor")]
@@ -202,6 +202,9 @@ impl TwoFactorProof {
     /// Whether this proves, now, that this owner did what the policy asks for this operation with
     /// these parameters and this presenting token. That a token bypasses proves nothing for an
     /// operation that [cannot be bypassed](Operation::may_be_bypassed).
+    ///
+    /// `now` may be a moment before the proof was made: a node knows the store's time to within the
+    /// time that an answer took, and the next answer may come sooner.
     #[must_use]
     pub fn holds_for(
         &self,
@@ -211,11 +214,10 @@ impl TwoFactorProof {
         presenter: Option<TokenId>,
         now: DateTime<Utc>,
     ) -> bool {
-        let age = now.signed_duration_since(self.proved_at);
+        let apart = now.signed_duration_since(self.proved_at).abs();
         self.challenge == Challenge::new(owner.clone(), operation, parameters, presenter)
             && (self.grounds != Grounds::Bypassed || operation.may_be_bypassed())
-            && age >= TimeDelta::zero()
-            && age <= Self::FRESH_FOR
+            && apart <= Self::FRESH_FOR
     }
 }
 

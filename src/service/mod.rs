@@ -268,6 +268,10 @@ impl<S: Scope> Tokens<S> {
     /// What time it is by the store's clock, as well as it is known here without asking: what tokens
     /// are judged by, and what expiries and challenges should be reckoned from.
     ///
+    /// While the store answers, it is never less than the store's, but for a tick of this node's
+    /// clock, and ahead of it by no more than the last answer took to come. So it may go back by
+    /// that much where the next answer comes sooner.
+    ///
     /// A store that has no clock of its own goes by this node's, and never back: where the date was
     /// set ahead and back again, time stands still until it has come so far once more.
     #[must_use]

@@ -128,6 +128,25 @@ fn a_proof_fits_the_request_that_it_was_made_for_and_no_other() {
     assert!(matches!(refused, IssueFailure::Request(IssueError::BypassNotProved)));
 }
 
+/// The store's time is known to within the time that an answer takes, so it may go back where the
+/// next answer comes sooner, and a proof seem to be from a time to come.
+#[test]
+fn a_proof_is_taken_where_the_time_has_gone_back_a_moment_since() {
+    let scene = scene();
+    // Here the store has told the time, and it is a lease's time before it must again.
+    let session = scene.session(&alice());
+    scene.clock.advance(chrono::TimeDelta::milliseconds(300));
+    let (code, parameters) = (scene.code(0), request("robot").parameters());
+    let ask = Ask::by(&session, Operation::IssueToken, &parameters).answered(&code);
+    let proof = block_on(scene.two_factor.demand(&ask)).unwrap();
+    let proved_at = scene.tokens.now();
+    // So far that the lease ends, and the next one goes by the date.
+    scene.clock.advance(chrono::TimeDelta::milliseconds(-200));
+    let asked = request("robot").proved_by(proof);
+    let (_, row) = block_on(scene.tokens.issue(asked, By::token(&session))).unwrap();
+    assert!(row.created_at < proved_at);
+}
+
 #[test]
 fn where_the_kind_takes_a_proof_nothing_is_issued_or_rotated_without_one_or_with_an_old_one() {
     let scene = scene();
