@@ -45,10 +45,14 @@ pub(crate) async fn first_factor<'h>(
     let is_right = host.passwords.check(own, password).await;
     let is_right = is_right.map_err(|_| NotSignedIn::Unavailable)?;
     let entry = entry.filter(|_| is_right).ok_or(NotSignedIn::Wrong)?;
-    let Ok(state) = host.tokens.owner_state(&entry.account.id).await else {
-        // While the store is away, those who know their passwords must not be locked out.
-        attempt.succeeded();
-        return Err(NotSignedIn::Unavailable);
+    let state = match host.tokens.owner_state(&entry.account.id).await {
+        Ok(state) => state,
+        Err(error) => {
+            // While the store is away, those who know their passwords must not be locked out.
+            attempt.succeeded();
+            tracing::error!(%error, "nobody can say whether an account is active");
+            return Err(NotSignedIn::Unavailable);
+        }
     };
     if state.standing != OwnerStanding::Active {
         attempt.failed_with_the_right_password();
@@ -87,6 +91,7 @@ pub(crate) async fn session(
     proof: TwoFactorProof,
 ) -> Result<(TokenSecret, TokenRecord), NotSignedIn> {
     if !proof.holds_for(&owner, Operation::SignIn, SIGN_IN, None, host.tokens.now()) {
+        tracing::error!("what was proved does not hold a moment later");
         return Err(NotSignedIn::Unavailable);
     }
     let actor = Actor::account(owner.clone());

@@ -144,6 +144,12 @@ impl Drop for Server {
         // It may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A test that fails says what the server had to say about it.
+        if let Some(Ok(told)) =
+            self.stderr.take().filter(|_| thread::panicking()).map(JoinHandle::join)
+        {
+            eprintln!("the server's log:\n{}", String::from_utf8_lossy(&told));
+        }
     }
 }
 
