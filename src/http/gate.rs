@@ -11,6 +11,7 @@ use crate::core::verify::Access;
 use crate::http::answer::{Answers, Denial};
 use crate::http::bearer::{Presented, offered};
 use crate::http::credentials::{ClientAddress, Credentials};
+use crate::http::evidence::Evidence;
 use crate::ports::directory::{AccountKey, Directory, DirectoryError};
 use crate::service::Tokens;
 use crate::service::error::AuthenticateError;
@@ -22,9 +23,25 @@ pub(super) struct Gate<S: Scope> {
     pub(super) answers: Answers,
     pub(super) directory: Option<Arc<dyn Directory>>,
     pub(super) strict: bool,
+    /// None, with room for more than a router puts beside the evidence.
+    pub(super) roomy: Extensions,
 }
 
 impl<S: Scope> Gate<S> {
+    pub(super) fn new(tokens: Tokens<S>) -> Self {
+        let (answers, roomy) = (Answers::default(), roomy());
+        Self { tokens, answers, directory: None, strict: false, roomy }
+    }
+
+    /// Puts the evidence of what a request presents into its extensions.
+    #[inline]
+    pub(super) fn attach(self: &Arc<Self>, credentials: Credentials, to: &mut Extensions) {
+        if to.is_empty() {
+            *to = self.roomy.clone();
+        }
+        to.insert(Evidence::new(credentials, Arc::clone(self)));
+    }
+
     /// Accepts the token of a request's one `Authorization` header, if the index knows and accepts it.
     /// Whoever calls this has looked at all else that [`Presented::read`] would refuse a request
     /// for; what the index knows, to the byte, is a token's text.
@@ -103,6 +120,23 @@ impl<S: Scope> Gate<S> {
     }
 }
 
+/// No extensions, in a map that was made for more than three.
+///
+/// A router adds three of its own, and the fourth is one more than `http`'s first map takes: it would
+/// be copied into a larger one, which takes as long as half the verification.
+fn roomy() -> Extensions {
+    #[derive(Clone)]
+    struct Place<const N: u8>;
+
+    let mut extensions = Extensions::new();
+    extensions.insert(Place::<0>);
+    extensions.insert(Place::<1>);
+    extensions.insert(Place::<2>);
+    extensions.insert(Place::<3>);
+    extensions.clear();
+    extensions
+}
+
 fn verdict(judged: Result<Verified, AuthenticateError>) -> Result<Credentials, Denial> {
     match judged {
         Ok(verified) => Ok(Credentials::Token(verified)),
@@ -113,6 +147,7 @@ fn verdict(judged: Result<Verified, AuthenticateError>) -> Result<Credentials, D
     }
 }
 
+#[inline]
 pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     if let Some(ClientAddress(address)) = extensions.get() {
         return Some(*address);
@@ -128,6 +163,7 @@ pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
 
 /// Hides the header from whoever prints the request later on; returns its value if there is one and
 /// no more.
+#[inline]
 pub(crate) fn conceal(headers: &mut HeaderMap) -> Option<&HeaderValue> {
     let (mut sole, mut several) = (None, false);
     for (_, value) in headers.iter_mut().filter(|(name, _)| *name == AUTHORIZATION) {

@@ -56,8 +56,7 @@ impl<S: Scope> BearerLayer<S> {
     /// A layer that asks this service, and answers in the default realm.
     #[must_use]
     pub fn new(tokens: Tokens<S>) -> Self {
-        let gate = Gate { tokens, answers: Answers::default(), directory: None, strict: false };
-        Self { gate: Arc::new(gate) }
+        Self { gate: Arc::new(Gate::new(tokens)) }
     }
 
     /// With these answers.
@@ -176,12 +175,14 @@ where
         let sole = conceal(request.headers_mut()).filter(|_| !is_exposed);
         let known = sole.and_then(|value| self.gate.recognise(value, address));
         let judge = || self.gate.judge_now(request.headers(), request.uri(), address);
-        let judged = known.map(Ok).or_else(judge);
-        let stage = match judged {
+        let stage = match known.map(Ok).or_else(judge) {
             Some(Ok(credentials)) => {
                 let span = TokenSpan::of(&credentials);
-                request.extensions_mut().insert(Evidence::new(credentials, Arc::clone(&self.gate)));
-                let future = span.within(|| self.inner.call(request));
+                self.gate.attach(credentials, request.extensions_mut());
+                let future = {
+                    let _entered = span.enter();
+                    self.inner.call(request)
+                };
                 Stage::Serving { future, span }
             }
             Some(Err(denial)) => {
@@ -218,10 +219,17 @@ where
     match gate.judge(&parts.headers, &parts.uri, address).await {
         Ok(credentials) => {
             let span = TokenSpan::of(&credentials);
-            parts.extensions.insert(Evidence::new(credentials, Arc::clone(&gate)));
-            let served = span.within(|| inner.call(Request::from_parts(parts, body)));
+            gate.attach(credentials, &mut parts.extensions);
+            let served = {
+                let _entered = span.enter();
+                inner.call(Request::from_parts(parts, body))
+            };
             let mut served = pin!(served);
-            poll_fn(|context| span.within(|| served.as_mut().poll(context))).await
+            poll_fn(|context| {
+                let _entered = span.enter();
+                served.as_mut().poll(context)
+            })
+            .await
         }
         Err(denial) => Ok(gate.answers.response(&denial)),
     }
@@ -256,7 +264,10 @@ impl<F: Future<Output = Result<R, E>>, R, E> Future for BearerFuture<F, R, E> {
             StageProjection::Asking { asking } => {
                 Poll::Ready(ready!(asking.as_mut().poll(context)))
             }
-            StageProjection::Serving { future, span } => span.within(|| future.poll(context)),
+            StageProjection::Serving { future, span } => {
+                let _entered = span.enter();
+                future.poll(context)
+            }
         }
     }
 }

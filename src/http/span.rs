@@ -11,6 +11,7 @@ pub(super) struct TokenSpan {
 
 impl TokenSpan {
     /// A span of its own for a request that presents a token; none for others.
+    #[inline]
     pub(super) fn of(credentials: &Credentials) -> Self {
         #[cfg(not(feature = "tracing"))]
         let _ = credentials;
@@ -23,10 +24,12 @@ impl TokenSpan {
         }
     }
 
-    /// Does this inside of it.
-    pub(super) fn within<T>(&self, act: impl FnOnce() -> T) -> T {
+    /// Inside of it until what this returns is dropped.
+    #[inline]
+    pub(super) fn enter(&self) -> impl Sized + '_ {
         #[cfg(feature = "tracing")]
-        let _entered = self.span.enter();
-        act()
+        return self.span.enter();
+        #[cfg(not(feature = "tracing"))]
+        ()
     }
 }
