@@ -1,4 +1,4 @@
-//! The process that asks: as fast as a server can answer, and with nothing to do but count.
+//! A process that asks: as fast as a server can answer, and with nothing to do but count.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _, stdin};
 use std::net::{SocketAddr, TcpStream};
@@ -6,10 +6,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::rounds::fleet::Fleet;
-use crate::server::Server;
 use crate::{ASK, CONNECTIONS, TOKENS};
 
-/// The process that asks, as the one that serves sees it.
+/// A process that asks, as the one that serves sees it.
 pub(crate) struct Asker {
     process: Child,
     orders: ChildStdin,
@@ -17,7 +16,7 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    pub(crate) fn start(server: &Server, fleet: &Fleet) -> Self {
+    pub(crate) fn start(ports: &[SocketAddr], fleet: &Fleet) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .arg(ASK)
             .stdin(Stdio::piped())
@@ -26,7 +25,7 @@ impl Asker {
             .unwrap();
         let mut orders = process.stdin.take().unwrap();
         let answers = BufReader::new(process.stdout.take().unwrap());
-        let ports: Vec<String> = server.ports.iter().map(ToString::to_string).collect();
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
         writeln!(orders, "{}", ports.join(" ")).unwrap();
         for number in 0..=TOKENS {
             writeln!(orders, "{}", fleet.text(number)).unwrap();
@@ -36,16 +35,21 @@ impl Asker {
 
     /// What the server answers to the revoked token.
     pub(crate) fn status(&mut self, case: usize) -> String {
-        self.order(case, 0)
+        self.order(case, 0);
+        self.answer()
     }
 
-    /// Nanoseconds for so many requests.
-    pub(crate) fn take(&mut self, case: usize, requests: usize) -> f64 {
-        self.order(case, requests).parse().unwrap()
+    /// Nanoseconds until each of these has had so many requests answered, all at the same time.
+    pub(crate) fn take(all: &mut [Self], case: usize, requests: usize) -> f64 {
+        all.iter_mut().for_each(|asker| asker.order(case, requests));
+        all.iter_mut().map(|asker| asker.answer().parse().unwrap()).fold(0.0, f64::max)
     }
 
-    fn order(&mut self, case: usize, requests: usize) -> String {
+    fn order(&mut self, case: usize, requests: usize) {
         writeln!(self.orders, "{case} {requests}").unwrap();
+    }
+
+    fn answer(&mut self) -> String {
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();
         answer.trim_end().to_owned()

@@ -1,20 +1,23 @@
 //! How many requests a second does a server lose to the layer, if its handler does nothing else?
 //!
-//! One process serves, another asks: this program, started twice more. The machines that this is run
-//! on may have two processors, so the server has one thread, which is what is to be saturated, and
-//! the other process the other: it keeps 32 requests on their way over as many connections that stay
-//! open, each the bytes of a finished request with a token of its own, and only counts answers. A
-//! general load generator spends more on a request than this server does, and would be what is
-//! measured. How busy the server's thread was is printed: well below 100 %, it was not the bottleneck.
+//! One process serves, others ask: this program, started some more times. Who asks keeps 32 requests
+//! on their way over as many connections that stay open, each the bytes of a finished request with a
+//! token of its own, and only counts answers: a general load generator spends more on a request than
+//! this server does, and would be what is measured. That is done in two settings:
 //!
-//! Six services on six listeners of that thread are asked in turns: an empty handler, the same once
-//! more (how far two equal servers differ), the handler behind a layer that does nothing (what axum
-//! takes for any), behind this crate's, the same with the layer around the router (a router
-//! keeps what is behind `Router::layer` in a box, and this is without), and behind the least that
-//! somebody would write by hand: a digest of the text in a map, and its owner in the request. Beside
-//! requests a second, by the clock, stands what a request takes of the thread's own time, which others
-//! on the machine disturb less. Several such servers are measured, one after the other: where a
-//! process lies in memory makes a per cent of difference between its services.
+//! - one thread serves and one process asks, so that each has a processor, where there are two: what
+//!   is counted is what the server itself loses, and the asker's work is in no figure;
+//! - as many threads serve as there are processors, on tokio's runtime of several threads, and as many
+//!   processes ask, so that both sides share all processors: what a whole machine loses.
+//!
+//! Six services on six listeners are asked in turns: an empty handler, the same once more (how far two
+//! equal servers differ), the handler behind a layer that does nothing (what axum takes for any),
+//! behind this crate's, the same with the layer around the router (a router keeps what is behind
+//! `Router::layer` in a box, and this is without), and behind the least that somebody would write by
+//! hand: a digest of the text in a map, and its owner in the request. Beside requests a second, by the
+//! clock, stands what a request takes of the server's own time, which others on the machine disturb
+//! less. Several such servers are measured, one after the other: where a process lies in memory makes
+//! a per cent of difference between its services.
 //!
 //! ```text
 //! cargo bench --bench http [-- --smoke]
@@ -36,6 +39,7 @@ mod rounds;
 mod server;
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -46,13 +50,14 @@ use http::{Request, StatusCode};
 use keyfob::http::BearerLayer;
 use keyfob::store::memory::MemoryStore;
 use keyfob::{Actor, Builder, By};
+use rustix::time::{ClockId, clock_gettime};
 use tower::Layer as _;
 use tower::layer::util::Identity;
 
 use self::asker::{Asker, ask};
 use self::rounds::fleet::{Fleet, rules};
 use self::rounds::{Measured, figure, median, ready, together};
-use self::server::{Call, Server, measured};
+use self::server::{Call, Serve, measured, start};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -64,34 +69,35 @@ fn main() {
     if is(SERVE) {
         return measure(rounds, requests);
     }
-    let all = Measures::of_servers(servers, &arguments[1..]);
+    let all = all(servers, &arguments[1..]);
     println!(
-        "requests a second on one server thread, {CONNECTIONS} connections; medians over {servers} \
-         servers, one after the other, each of {rounds} interleaved rounds of {requests} requests"
+        "requests a second; medians over {servers} servers, one after the other, each of {rounds} \
+         interleaved rounds of {requests} requests over {CONNECTIONS} connections a thread"
     );
-    println!("{:<28} {:>10} {:>7} {:>11} {:>7}", "", "requests/s", "lost", "CPU ns each", "lost");
-    for (case, name) in NAMES.iter().enumerate() {
-        println!(
-            "{name:<28} {:>10.0} {:>6.2}% {:>11.0} {:>6.2}%",
-            1e9 / all.clock.median(case),
-            lost(&all.clock, case),
-            all.cpu.median(case),
-            lost(&all.cpu, case)
-        );
+    for (kind, setting) in SETTINGS {
+        let (clock, cpu) = (&all[kind], &all[kind + 1]);
+        println!("{setting:<36} {:>10} {:>7} {:>11} {:>7}", "", "lost", "CPU ns each", "lost");
+        for (case, name) in NAMES.iter().enumerate() {
+            println!(
+                "  {name:<34} {:>10.0} {:>6.2}% {:>11.0} {:>6.2}%",
+                1e9 / clock.median(case),
+                lost(clock, case),
+                cpu.median(case),
+                lost(cpu, case)
+            );
+        }
+        let busy = cpu.0[BARE].iter().zip(&clock.0[BARE]).map(|(cpu, clock)| cpu / clock);
+        println!("  the server took {:.2} processors", median(busy.collect()));
     }
-    let busy = all.cpu.0[BARE].iter().zip(&all.clock.0[BARE]).map(|(cpu, clock)| cpu / clock);
-    println!(
-        "the server's thread was busy for {:.0} % of the time",
-        100.0 * median(busy.collect())
-    );
+    println!("without a network, ns a call");
     for (case, name) in NAMES.iter().enumerate() {
-        println!("{name:<28} {:>10.0} ns a call without a network", all.inside.median(case));
+        println!("  {name:<34} {:>10.0}", all[INSIDE].median(case));
     }
-    for (how, measured) in [("by the clock", &all.clock), ("by the server's own time", &all.cpu)] {
-        let noise = lost(measured, AGAIN);
+    for (kind, setting) in SETTINGS {
         for (case, place) in [(LAYER, "in the router"), (AROUND, "around the router")] {
-            let what = format!("requests a second that the layer costs, in %, {place}, {how}");
-            figure(&what, lost(measured, case) - noise.abs(), "at most 3", noise);
+            let what = format!("requests a second that the layer costs, in %, {place}, {setting}");
+            let noise = lost(&all[kind], AGAIN);
+            figure(&what, lost(&all[kind], case) - noise.abs(), "at most 3", noise);
         }
     }
 }
@@ -101,50 +107,30 @@ fn lost(measured: &Measured, case: usize) -> f64 {
     100.0 * (1.0 - measured.ratio(BARE, case))
 }
 
-/// What each service cost in each round, in nanoseconds a request.
-struct Measures {
-    clock: Measured,
-    /// Of the server's thread.
-    cpu: Measured,
-    /// Without a network.
-    inside: Measured,
+/// What each service cost, in nanoseconds a request: of each kind of cost, each round of all servers,
+/// one server after the other.
+fn all(servers: usize, arguments: &[String]) -> Vec<Measured> {
+    let mut all: Vec<_> = (0..=INSIDE).map(|_| Measured(vec![Vec::new(); NAMES.len()])).collect();
+    for _ in 0..servers {
+        let mut server = Command::new(std::env::current_exe().unwrap());
+        let told = server.arg(SERVE).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+        assert!(told.status.success(), "a server failed");
+        for line in String::from_utf8(told.stdout).unwrap().lines() {
+            let (kind, costs) = line.split_once(' ').unwrap();
+            let rounds = &mut all[kind.parse::<usize>().unwrap()].0;
+            for (rounds, cost) in rounds.iter_mut().zip(costs.split(' ')) {
+                rounds.push(cost.parse().unwrap());
+            }
+        }
+    }
+    all
 }
 
-impl Measures {
-    /// Of several servers, one after the other.
-    fn of_servers(servers: usize, arguments: &[String]) -> Self {
-        let none = || Measured(vec![Vec::new(); NAMES.len()]);
-        let mut all = Self { clock: none(), cpu: none(), inside: none() };
-        for _ in 0..servers {
-            let mut server = Command::new(std::env::current_exe().unwrap());
-            let told = server.arg(SERVE).args(arguments).stderr(Stdio::inherit()).output().unwrap();
-            assert!(told.status.success(), "a server failed");
-            for line in String::from_utf8(told.stdout).unwrap().lines() {
-                let mut words = line.split(' ');
-                let measured = match words.next().unwrap() {
-                    "clock" => &mut all.clock,
-                    "cpu" => &mut all.cpu,
-                    _ => &mut all.inside,
-                };
-                for (costs, cost) in measured.0.iter_mut().zip(words) {
-                    costs.push(cost.parse().unwrap());
-                }
-            }
-        }
-        all
-    }
-
-    /// For the process that reads them.
-    fn print(&self) {
-        for (name, measured) in
-            [("clock", &self.clock), ("cpu", &self.cpu), ("inside", &self.inside)]
-        {
-            for round in 0..measured.0[BARE].len() {
-                let costs: Vec<String> =
-                    measured.0.iter().map(|costs| costs[round].to_string()).collect();
-                println!("{name} {}", costs.join(" "));
-            }
-        }
+/// For the process that reads them.
+fn tell(kind: usize, measured: &Measured) {
+    for round in 0..measured.0[BARE].len() {
+        let costs: Vec<_> = measured.0.iter().map(|costs| costs[round].to_string()).collect();
+        println!("{kind} {}", costs.join(" "));
     }
 }
 
@@ -152,36 +138,53 @@ impl Measures {
 fn measure(rounds: usize, requests: usize) {
     let fleet = Fleet::new(Builder::system(MemoryStore::default(), rules(false)), TOKENS + 1, None);
     ready(fleet.tokens.revoke(fleet.id(TOKENS), By::Host(&Actor::host()), None)).unwrap();
+    let processors = std::thread::available_parallelism().unwrap().get();
+    for (kind, threads) in [(ALONE, 1), (SHARED, processors)] {
+        let (services, calls) = services(&fleet);
+        let ports = start(services, threads);
+        let mut askers: Vec<_> = (0..threads).map(|_| Asker::start(&ports, &fleet)).collect();
+        // The layer is one that refuses; the others have none.
+        for (case, name) in NAMES.iter().enumerate() {
+            let expected = if [LAYER, AROUND, BY_HAND].contains(&case) { "401" } else { "200" };
+            assert_eq!(askers[0].status(case), expected, "{name}");
+        }
+        let mut spent = vec![Vec::new(); NAMES.len()];
+        let asked = (threads * requests) as f64;
+        let clock = Measured::in_turns(NAMES.len(), rounds, |case, round| {
+            let before = cpu();
+            let took = Asker::take(&mut askers, case, requests);
+            if round > 0 {
+                spent[case].push((cpu() - before).as_nanos() as f64 / asked);
+            }
+            took / asked
+        });
+        tell(kind, &clock);
+        tell(kind + 1, &Measured(spent));
+        if kind == ALONE {
+            tell(INSIDE, &inside(&calls, &fleet, rounds, requests));
+        }
+    }
+}
+
+/// How long this process has been running on any processor.
+fn cpu() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+/// What is compared, in the order of the names.
+fn services(fleet: &Fleet) -> (Vec<Serve>, Vec<Call>) {
     let empty = || Router::new().route("/", get(async || ()));
     let layer = BearerLayer::new(fleet.tokens.clone());
-    let (services, calls): (Vec<_>, Vec<_>) = [
+    [
         measured(empty()),
         measured(empty().layer(layer.clone())),
         measured(layer.layer(empty())),
         measured(empty()),
         measured(empty().layer(Identity::new())),
-        measured(empty().layer(from_fn_with_state(by_hand::owners(&fleet), by_hand::check))),
+        measured(empty().layer(from_fn_with_state(by_hand::owners(fleet), by_hand::check))),
     ]
     .into_iter()
-    .unzip();
-    let server = Server::start(services);
-    let mut asker = Asker::start(&server, &fleet);
-    // The layer is one that refuses; the others have none.
-    for (case, name) in NAMES.iter().enumerate() {
-        let expected = if [LAYER, AROUND, BY_HAND].contains(&case) { "401" } else { "200" };
-        assert_eq!(asker.status(case), expected, "{name}");
-    }
-    let mut spent = vec![Vec::new(); NAMES.len()];
-    let clock = Measured::in_turns(NAMES.len(), rounds, |case, round| {
-        let before = server.cpu();
-        let took = asker.take(case, requests);
-        if round > 0 {
-            spent[case].push((server.cpu() - before).as_nanos() as f64 / requests as f64);
-        }
-        took / requests as f64
-    });
-    let inside = inside(&calls, &fleet, rounds, requests);
-    Measures { clock, cpu: Measured(spent), inside }.print();
+    .unzip()
 }
 
 /// The same services, called without a network: what of the cost is the layer's own work, and not what
@@ -214,6 +217,14 @@ const NAMES: [&str; 6] = [
     "behind a layer of nothing",
     "behind a layer by hand",
 ];
+
+/// The kinds of costs: of each setting by the clock, after it what the server took of processors, and
+/// what a call takes without a network.
+const ALONE: usize = 0;
+const SHARED: usize = 2;
+const INSIDE: usize = 4;
+const SETTINGS: [(usize, &str); 2] =
+    [(ALONE, "on one thread with a processor of its own"), (SHARED, "on all processors")];
 
 const TOKENS: usize = 1_000;
 const CONNECTIONS: usize = 32;

@@ -1,10 +1,9 @@
-//! The services that are asked: over a network by one thread, and without one.
+//! The services that are asked: over a network, and without one.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
@@ -12,9 +11,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
+use tokio::runtime::Builder;
 use tower::Service;
 
 use crate::rounds::ready;
@@ -41,41 +39,31 @@ where
     (Box::new(|listener| Box::pin(serve(listener, served))), Box::new(call))
 }
 
-/// One thread that serves each service on a port of its own, to the end of the program.
-pub(crate) struct Server {
-    pub(crate) ports: Vec<SocketAddr>,
-    thread: Handle,
-}
-
-impl Server {
-    pub(crate) fn start(services: Vec<Serve>) -> Self {
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-            runtime.block_on(async {
-                let mut ports = Vec::new();
-                for serve in services {
-                    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                    ports.push(listener.local_addr().unwrap());
-                    tokio::spawn(serve(listener));
-                }
-                tell.send((ports, Handle::current())).unwrap();
-                std::future::pending::<()>().await;
-            });
+/// Serves each service on a port of its own with so many threads, to the end of the program, and
+/// returns the ports.
+pub(crate) fn start(services: Vec<Serve>, threads: usize) -> Vec<SocketAddr> {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        // A runtime of several threads has another scheduler, which takes longer.
+        let mut runtime = match threads {
+            1 => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
+        if threads > 1 {
+            runtime.worker_threads(threads);
+        }
+        runtime.enable_io().build().unwrap().block_on(async {
+            let mut ports = Vec::new();
+            for serve in services {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                ports.push(listener.local_addr().unwrap());
+                tokio::spawn(serve(listener));
+            }
+            tell.send(ports).unwrap();
+            std::future::pending::<()>().await;
         });
-        let (ports, thread) = told.recv().unwrap();
-        Self { ports, thread }
-    }
-
-    /// How long its thread has been running.
-    pub(crate) fn cpu(&self) -> Duration {
-        let (tell, told) = mpsc::channel();
-        self.thread.spawn(async move {
-            tell.send(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
-        });
-        told.recv().unwrap().try_into().unwrap()
-    }
+    });
+    told.recv().unwrap()
 }
 
 async fn serve<V>(listener: TcpListener, service: V)
