@@ -145,10 +145,9 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         // A test that fails says what the server had to say about it.
-        if let Some(Ok(told)) =
-            self.stderr.take().filter(|_| thread::panicking()).map(JoinHandle::join)
-        {
-            eprintln!("the server's log:\n{}", String::from_utf8_lossy(&told));
+        let told = self.stderr.take().filter(|_| thread::panicking()).map(JoinHandle::join);
+        if let Some(Ok(told)) = told {
+            let _ = std::io::stderr().write_all(&[b"the server's log:\n", &*told].concat());
         }
     }
 }
