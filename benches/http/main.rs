@@ -76,7 +76,11 @@ fn main() {
     );
     for (kind, setting) in SETTINGS {
         let (clock, cpu) = (&all[kind], &all[kind + 1]);
-        println!("{setting:<36} {:>10} {:>7} {:>11} {:>7}", "", "lost", "CPU ns each", "lost");
+        println!("{setting}");
+        println!(
+            "{:36} {:>10} {:>7} {:>11} {:>7}",
+            "", "requests/s", "lost", "CPU ns each", "lost"
+        );
         for (case, name) in NAMES.iter().enumerate() {
             println!(
                 "  {name:<34} {:>10.0} {:>6.2}% {:>11.0} {:>6.2}%",
