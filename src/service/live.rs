@@ -193,7 +193,8 @@ impl<S: Scope> Inner<S> {
     /// well as ever and is asked once more; where the store has not answered for a whole bound, no
     /// connection can be shown to be live.
     async fn show_again(&self, timer: &dyn Timer) {
-        let late = self.clock.steady_nanos().saturating_sub(self.lease_end());
+        let (now, end) = (self.clock.steady_nanos(), self.lease_end());
+        let (late, left) = (now.saturating_sub(end), end.saturating_sub(now));
         let interval = self.keeping.interval();
         let half = Duration::from_nanos(late).saturating_mul(2);
         if late == 0 || half > interval {
@@ -201,7 +202,10 @@ impl<S: Scope> Inner<S> {
                 // What comes of it is seen by whether there is a lease.
                 let _ = self.poll().await;
             };
-            either(asking, timer.wait(interval)).await;
+            // A date that was set has ended the lease early; its time is the most that there is.
+            let patience =
+                if late > 0 { interval } else { interval.min(Duration::from_nanos(left)) };
+            either(asking, timer.wait(patience)).await;
         }
         if !self.index.lease().holds(self.clock.reading()) {
             self.live.end_all(EndReason::Unavailable);

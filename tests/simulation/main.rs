@@ -120,6 +120,18 @@ fn clusters_keep_the_contract_whatever_befalls_them() {
 /// Printed by a failure that is to be looked at.
 const SEEDS: u64 = if option_env!("KEYFOB_LONG").is_some() { 100_000 } else { 10_000 };
 
+/// While the store was away the date was set, which ends a lease before its time: it was asked once
+/// more, until after that time.
+#[test]
+fn a_date_that_is_set_while_the_store_is_away_keeps_no_connection_open_beyond_the_bound() {
+    for seed in [25_593, 80_215] {
+        let course = run(seed, None);
+        let found = check(&course.history, &course.terms());
+        assert!(found.is_ok(), "seed {seed}: {found:?}");
+        assert!(course.mischief.contains_key(&Mischief::DateSet));
+    }
+}
+
 #[test]
 fn a_seed_tells_the_same_story_each_time() {
     for seed in 0..20 {
