@@ -1065,10 +1065,14 @@ fn a_wrong_checksum_changes_nothing_for_the_next_text() {
 
 #[test]
 fn an_index_that_grows_forgets_none() {
-    let service = Service::new(sample::rules());
+    // The same ids each time: whatever changes empties the places that are marked alike as well, and
+    // there are no two of them among these.
+    let service = Service::build(Detour::new(Fate::default()), sample::rules(), |builder| {
+        builder.entropy(SeededRandomness::new(1))
+    });
     let access = Access::<ReadWrite>::any();
     let many: u32 = 100_000;
-    // All before any is indexed, for the same reason as below.
+    // Before any is indexed, since issuing is a change too.
     let texts: Vec<(String, TokenId)> = (0..many).map(|n| service.issue(owner(n))).collect();
     thread::scope(|scope| {
         let service = &service;
@@ -1084,17 +1088,15 @@ fn an_index_that_grows_forgets_none() {
     for (number, (text, id)) in texts.iter().enumerate() {
         let hit = service.tokens.authenticate_now(text, &access);
         assert!(matches!(hit, Some(Ok(verified)) if verified.id() == *id), "token {number}");
+        if number % 100 == 0 {
+            let host = Actor::host();
+            block_on(service.tokens.revoke(*id, By::Host(&host), None)).unwrap();
+        }
     }
-    for (_, id) in texts.iter().step_by(100) {
-        block_on(service.tokens.revoke(*id, By::Host(&Actor::host()), None)).unwrap();
+    for (number, (text, _)) in texts.iter().enumerate() {
+        let hit = service.tokens.authenticate_now(text, &access);
+        assert_eq!(hit.is_some(), number % 100 != 0, "token {number}");
     }
-    let hits = texts.iter().map(|(text, _)| service.tokens.authenticate_now(text, &access));
-    let is_hit: Vec<bool> = hits.map(|hit| hit.is_some()).collect();
-    assert!(is_hit.iter().step_by(100).all(|is_hit| !is_hit));
-    // Whatever changes empties the places that are marked alike as well, and among so many there may
-    // be a few.
-    let hits = is_hit.iter().filter(|is_hit| **is_hit).count();
-    assert!((texts.len() / 100 * 99 - 3..=texts.len() / 100 * 99).contains(&hits), "{hits}");
 }
 
 #[test]
