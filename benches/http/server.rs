@@ -49,10 +49,7 @@ pub(crate) fn start(services: Vec<Serve>, threads: usize) -> Vec<SocketAddr> {
             1 => Builder::new_current_thread(),
             _ => Builder::new_multi_thread(),
         };
-        if threads > 1 {
-            runtime.worker_threads(threads);
-        }
-        runtime.enable_io().build().unwrap().block_on(async {
+        runtime.worker_threads(threads).enable_io().build().unwrap().block_on(async {
             let mut ports = Vec::new();
             for serve in services {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
