@@ -117,12 +117,11 @@ impl<S: Scope, T: Sync> FromRequestParts<T> for Authenticated<S> {
 
     async fn from_request_parts(parts: &mut Parts, _state: &T) -> Result<Self, Denied> {
         let evidence = evidence::<S>(parts)?;
-        let answers = evidence.answers().clone();
-        let verified =
-            evidence.token().map_err(|denial| Denied { denial, answers: answers.clone() })?;
-        let owner = evidence.tokens().owner_of(&verified).cloned();
+        let denied = |denial| Denied { denial, answers: evidence.answers().clone() };
+        let verified = evidence.token().map_err(denied)?;
         // Evidence of another service is somebody's mistake, and nobody's.
-        let owner = owner.ok_or(Denied { denial: Denial::NoEvidence, answers })?;
+        let owner = evidence.tokens().owner_of(&verified).cloned();
+        let owner = owner.ok_or_else(|| denied(Denial::NoEvidence))?;
         Ok(Self { evidence, verified, owner })
     }
 }
