@@ -1,11 +1,11 @@
 //! Judging what a request presents, before anybody serves it.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -18,7 +18,8 @@ use crate::http::credentials::Credentials;
 use crate::http::evidence::Evidence;
 use crate::http::gate::{Gate, client_address, conceal};
 use crate::http::query::has_access_token;
-use crate::http::span::TokenSpan;
+use crate::http::span::{Spanned, TokenSpan};
+use crate::http::stage::{Stage, found_ready};
 use crate::ports::directory::Directory;
 use crate::service::Tokens;
 use crate::service::error::AuthenticateError;
@@ -183,17 +184,14 @@ where
                     let _entered = span.enter();
                     self.inner.call(request)
                 };
-                Stage::Serving { future, span }
+                Stage::Serving { served: Spanned { future, span } }
             }
             Some(Err(denial)) => {
                 Stage::Answered { response: Some(self.gate.answers.response(&denial)) }
             }
             None => {
-                // The service that was found ready goes with the request; a clone of it may not be.
-                let next = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, next);
-                let asking = Box::pin(ask(Arc::clone(&self.gate), inner, request, address));
-                Stage::Asking { asking }
+                let (gate, inner) = (Arc::clone(&self.gate), found_ready(&mut self.inner));
+                Stage::Asking { asking: Box::pin(ask(gate, inner, request, address)) }
             }
         };
         BearerFuture { stage }
@@ -220,16 +218,11 @@ where
         Ok(credentials) => {
             let span = TokenSpan::of(&credentials);
             gate.attach(credentials, &mut parts.extensions);
-            let served = {
+            let future = {
                 let _entered = span.enter();
                 inner.call(Request::from_parts(parts, body))
             };
-            let mut served = pin!(served);
-            poll_fn(|context| {
-                let _entered = span.enter();
-                served.as_mut().poll(context)
-            })
-            .await
+            Spanned { future, span }.await
         }
         Err(denial) => Ok(gate.answers.response(&denial)),
     }
@@ -239,16 +232,7 @@ pin_project! {
     /// The future of a [`BearerService`].
     pub struct BearerFuture<F, R, E> {
         #[pin]
-        stage: Stage<F, R, E>,
-    }
-}
-
-pin_project! {
-    #[project = StageProjection]
-    enum Stage<F, R, E> {
-        Answered { response: Option<R> },
-        Asking { asking: Pin<Box<dyn Future<Output = Result<R, E>> + Send>> },
-        Serving { #[pin] future: F, span: TokenSpan },
+        stage: Stage<Spanned<F>, R, E>,
     }
 }
 
@@ -256,19 +240,7 @@ impl<F: Future<Output = Result<R, E>>, R, E> Future for BearerFuture<F, R, E> {
     type Output = Result<R, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().stage.project() {
-            // Polled again after it was done, it never wakes; nobody may do that.
-            StageProjection::Answered { response } => {
-                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
-            }
-            StageProjection::Asking { asking } => {
-                Poll::Ready(ready!(asking.as_mut().poll(context)))
-            }
-            StageProjection::Serving { future, span } => {
-                let _entered = span.enter();
-                future.poll(context)
-            }
-        }
+        self.project().stage.poll(context)
     }
 }
 

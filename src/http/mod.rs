@@ -19,6 +19,7 @@ mod query;
 #[cfg(feature = "axum")]
 mod routes;
 mod span;
+mod stage;
 #[cfg(feature = "axum")]
 mod survey;
 
