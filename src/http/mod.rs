@@ -9,6 +9,8 @@
 mod answer;
 mod bearer;
 mod credentials;
+#[cfg(feature = "axum")]
+mod enforce;
 mod evidence;
 #[cfg(feature = "axum")]
 mod extract;

@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::core::scope::Scope;
 use crate::http::answer::{Answers, Denial};
-use crate::http::evidence::Evidence;
+use crate::http::enforce::Enforce;
 use crate::http::layer::BearerLayer;
 
 /// What a route needs.
@@ -153,7 +153,9 @@ impl<S: Scope, T: Clone + Send + Sync + 'static> Routes<S, T> {
     pub fn into_router(self, layer: &BearerLayer<S>) -> Router<T> {
         let routes = self.routes.into_iter();
         routes.fold(Router::new(), |router, (declared, handler)| {
-            router.route(&declared.path, handler.route_layer(layer.clone()))
+            // Both at once, since axum keeps what is behind a layer in a box.
+            let both = (layer.clone(), Enforce::new(declared.need));
+            router.route(&declared.path, handler.route_layer(both))
         })
     }
 
@@ -164,9 +166,7 @@ impl<S: Scope, T: Clone + Send + Sync + 'static> Routes<S, T> {
         need: Need<S>,
         handler: H,
     ) -> Self {
-        let enforced = from_fn_with_state(Arc::new(need.clone()), enforce::<S>);
-        let handler = on(filter, handler).route_layer(enforced);
-        self.routes.push((Declared::new(method, path, need), handler));
+        self.routes.push((Declared::new(method, path, need), on(filter, handler)));
         self
     }
 }
@@ -174,26 +174,6 @@ impl<S: Scope, T: Clone + Send + Sync + 'static> Routes<S, T> {
 impl<S: Scope, T: Clone + Send + Sync + 'static> Default for Routes<S, T> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-async fn enforce<S: Scope>(
-    State(need): State<Arc<Need<S>>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let Some(evidence) = parts.extensions.get::<Evidence<S>>() else {
-        return Answers::default().response(&Denial::NoEvidence);
-    };
-    let permitted = match &*need {
-        Need::Public => Ok(()),
-        Need::Scope(needed) => evidence.permits(needed).await.map(|_| ()),
-        Need::Token => evidence.token().map(|_| ()),
-    };
-    match permitted {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(denial) => evidence.answers().response(&denial),
     }
 }
 
