@@ -10,14 +10,15 @@
 //! - as many threads serve as there are processors, on tokio's runtime of several threads, and as many
 //!   processes ask, so that both sides share all processors: what a whole machine loses.
 //!
-//! Six services on six listeners are asked in turns: an empty handler, the same once more (how far two
-//! equal servers differ), the handler behind a layer that does nothing (what axum takes for any),
+//! Eight services on as many listeners are asked in turns: an empty handler, the same once more (how far
+//! two equal servers differ), the handler behind a layer that does nothing (what axum takes for any),
 //! behind this crate's, the same with the layer around the router (a router keeps what is behind
-//! `Router::layer` in a box, and this is without), and behind the least that somebody would write by
-//! hand: a digest of the text in a map, and its owner in the request. Beside requests a second, by the
-//! clock, stands what a request takes of the server's own time, which others on the machine disturb
-//! less. Several such servers are measured, one after the other: where a process lies in memory makes
-//! a per cent of difference between its services.
+//! `Router::layer` in a box, and this is without), with a digest of the token around the router and no
+//! more (the floor: who verifies a token cannot do less), behind the least that somebody would write by
+//! hand (a digest of the text in a map, and its owner in the request), and as a route of `Routes` that
+//! needs a scope. Beside requests a second, by the clock, stands what a request takes of the server's own
+//! time, which others on the machine disturb less. Several such servers are measured, one after the
+//! other: where a process lies in memory makes a per cent of difference between its services.
 //!
 //! ```text
 //! cargo bench --bench http [-- --smoke]
@@ -33,6 +34,7 @@
 
 mod asker;
 mod by_hand;
+mod floor;
 #[expect(dead_code, reason = "other targets use more of it")]
 #[path = "../rounds/mod.rs"]
 mod rounds;
@@ -47,14 +49,15 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http::header::AUTHORIZATION;
 use http::{Request, StatusCode};
-use keyfob::http::BearerLayer;
+use keyfob::http::{BearerLayer, Need, Routes};
 use keyfob::store::memory::MemoryStore;
-use keyfob::{Actor, Builder, By};
+use keyfob::{Actor, Builder, By, ReadWrite};
 use rustix::time::{ClockId, clock_gettime};
 use tower::Layer as _;
 use tower::layer::util::Identity;
 
 use self::asker::{Asker, ask};
+use self::floor::Digesting;
 use self::rounds::fleet::{Fleet, rules};
 use self::rounds::{Measured, figure, median, ready, together};
 use self::server::{Call, Serve, measured, start};
@@ -149,7 +152,8 @@ fn measure(rounds: usize, requests: usize) {
         let mut askers: Vec<_> = (0..threads).map(|_| Asker::start(&ports, &fleet)).collect();
         // The layer is one that refuses; the others have none.
         for (case, name) in NAMES.iter().enumerate() {
-            let expected = if [LAYER, AROUND, BY_HAND].contains(&case) { "401" } else { "200" };
+            let expected =
+                if [LAYER, AROUND, ROUTE, BY_HAND].contains(&case) { "401" } else { "200" };
             assert_eq!(askers[0].status(case), expected, "{name}");
         }
         let mut spent = vec![Vec::new(); NAMES.len()];
@@ -179,13 +183,16 @@ fn cpu() -> Duration {
 fn services(fleet: &Fleet) -> (Vec<Serve>, Vec<Call>) {
     let empty = || Router::new().route("/", get(async || ()));
     let layer = BearerLayer::new(fleet.tokens.clone());
+    let routes = Routes::new().get("/", Need::Scope(ReadWrite::Read), async || ());
     [
         measured(empty()),
         measured(empty().layer(layer.clone())),
         measured(layer.layer(empty())),
         measured(empty()),
-        measured(empty().layer(Identity::new())),
+        measured(routes.into_router(&layer)),
         measured(empty().layer(from_fn_with_state(by_hand::owners(fleet), by_hand::check))),
+        measured(empty().layer(Identity::new())),
+        measured(Digesting(empty())),
     ]
     .into_iter()
     .unzip()
@@ -212,14 +219,17 @@ const BARE: usize = 0;
 const LAYER: usize = 1;
 const AROUND: usize = 2;
 const AGAIN: usize = 3;
+const ROUTE: usize = 4;
 const BY_HAND: usize = 5;
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 8] = [
     "an empty handler",
     "behind the layer",
     "with the layer around it",
     "an empty handler (A/A)",
-    "behind a layer of nothing",
+    "as a route that needs a scope",
     "behind a layer by hand",
+    "behind a layer of nothing",
+    "with a digest around it",
 ];
 
 /// The kinds of costs: of each setting by the clock, after it what the server took of processors, and
