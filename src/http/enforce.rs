@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use axum::extract::Request;
 use axum::response::Response;
-use tower_layer::Layer;
+use tower_layer::{Layer, layer_fn};
 use tower_service::Service;
 
 use crate::core::scope::Scope;
@@ -15,41 +15,19 @@ use crate::http::evidence::Evidence;
 use crate::http::routes::Need;
 use crate::http::stage::{Stage, found_ready};
 
-/// Stands between the [layer](crate::http::BearerLayer) and a handler.
-pub(super) struct Enforce<S> {
-    need: Arc<Need<S>>,
+/// A layer to stand between the [bearer layer](crate::http::BearerLayer) and a handler.
+pub(super) fn enforce<S: Scope, V>(
+    need: Need<S>,
+) -> impl Layer<V, Service = Enforced<S, V>> + Clone + Send + Sync + 'static {
+    let need = Arc::new(need);
+    layer_fn(move |inner| Enforced { need: Arc::clone(&need), inner })
 }
 
-impl<S> Enforce<S> {
-    pub(super) fn new(need: Need<S>) -> Self {
-        Self { need: Arc::new(need) }
-    }
-}
-
-impl<S> Clone for Enforce<S> {
-    fn clone(&self) -> Self {
-        Self { need: Arc::clone(&self.need) }
-    }
-}
-
-impl<S, V> Layer<V> for Enforce<S> {
-    type Service = Enforced<S, V>;
-
-    fn layer(&self, inner: V) -> Enforced<S, V> {
-        Enforced { need: Arc::clone(&self.need), inner }
-    }
-}
-
-/// What [`Enforce`] makes of a handler.
+/// A handler that is reached only by those who may.
+#[derive(Clone)]
 pub(super) struct Enforced<S, V> {
     need: Arc<Need<S>>,
     inner: V,
-}
-
-impl<S, V: Clone> Clone for Enforced<S, V> {
-    fn clone(&self) -> Self {
-        Self { need: Arc::clone(&self.need), inner: self.inner.clone() }
-    }
 }
 
 impl<S, V> Service<Request> for Enforced<S, V>

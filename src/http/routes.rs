@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::core::scope::Scope;
 use crate::http::answer::{Answers, Denial};
-use crate::http::enforce::Enforce;
+use crate::http::enforce::enforce;
 use crate::http::layer::BearerLayer;
 
 /// What a route needs.
@@ -154,7 +154,7 @@ impl<S: Scope, T: Clone + Send + Sync + 'static> Routes<S, T> {
         let routes = self.routes.into_iter();
         routes.fold(Router::new(), |router, (declared, handler)| {
             // Both at once, since axum keeps what is behind a layer in a box.
-            let both = (layer.clone(), Enforce::new(declared.need));
+            let both = (layer.clone(), enforce(declared.need));
             router.route(&declared.path, handler.route_layer(both))
         })
     }
