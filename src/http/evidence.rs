@@ -64,33 +64,30 @@ impl<S: Scope> Evidence<S> {
     /// Those of [`token`](Evidence::token), [`Denial::InsufficientScope`] and
     /// [`Denial::Unavailable`].
     pub async fn permits(&self, needed: &S) -> Result<Verified, Denial> {
-        if let Some(permitted) = self.permits_now(needed) {
-            return permitted;
+        // What the token was never granted costs the host no question.
+        let verified = self.permits_within(&Grant::Full, needed)?;
+        let Some(directory) = &self.gate.directory else {
+            return Ok(verified);
+        };
+        let rights = self.gate.rights(&**directory, &verified).await;
+        match rights.map_err(|_| Denial::Unavailable)? {
+            Some(rights) => self.permits_within(&rights, needed),
+            None => Err(Denial::of(Refusal::ScopeMissing, Some(&needed.name()))),
         }
-        let verified = self.token()?;
-        let rights = self.gate.rights(&verified).await.map_err(|_| Denial::Unavailable)?;
-        self.permits_within(verified, needed, rights.as_ref())
     }
 
-    /// The same if the host need not be asked: of what a token was never granted it is not.
+    /// The same if the host need not be asked.
+    #[cfg(feature = "axum")]
     pub(super) fn permits_now(&self, needed: &S) -> Option<Result<Verified, Denial>> {
-        let granted =
-            self.token().and_then(|token| self.permits_within(token, needed, Some(&Grant::Full)));
+        let granted = self.permits_within(&Grant::Full, needed);
         (granted.is_err() || self.gate.directory.is_none()).then_some(granted)
     }
 
-    fn permits_within(
-        &self,
-        verified: Verified,
-        needed: &S,
-        rights: Option<&Grant<S>>,
-    ) -> Result<Verified, Denial> {
-        let tokens = &self.gate.tokens;
-        let permitted = rights.map(|rights| tokens.permits(&verified, needed, rights));
-        match permitted.unwrap_or(Err(Refusal::ScopeMissing)) {
-            Ok(()) => Ok(verified),
-            Err(refusal) => Err(Denial::of(refusal, Some(&needed.name()))),
-        }
+    fn permits_within(&self, rights: &Grant<S>, needed: &S) -> Result<Verified, Denial> {
+        let verified = self.token()?;
+        let permitted = self.gate.tokens.permits(&verified, needed, rights);
+        let refused = |refusal| Denial::of(refusal, Some(&needed.name()));
+        permitted.map(|()| verified).map_err(refused)
     }
 }
 

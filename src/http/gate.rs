@@ -101,15 +101,12 @@ impl<S: Scope> Gate<S> {
         }
     }
 
-    /// What the owner of a token may do now: everything, as far as a host without a directory
-    /// says; `None` for nothing.
+    /// What the owner of a token may do now, as this directory says; `None` for nothing.
     pub(super) async fn rights(
         &self,
+        directory: &dyn Directory,
         verified: &Verified,
     ) -> Result<Option<Grant<S>>, DirectoryError> {
-        let Some(directory) = &self.directory else {
-            return Ok(Some(Grant::Full));
-        };
         let Some(owner) = self.tokens.owner_of(verified) else {
             return Ok(None);
         };
