@@ -13,12 +13,12 @@
 //! Eight services on as many listeners are asked in turns: an empty handler, the same once more (how far
 //! two equal servers differ), the handler behind a layer that does nothing (what axum takes for any),
 //! behind this crate's, the same with the layer around the router (a router keeps what is behind
-//! `Router::layer` in a box, and this is without), with a digest of the token around the router and no
-//! more (the floor: who verifies a token cannot do less), behind the least that somebody would write by
-//! hand (a digest of the text in a map, and its owner in the request), and as a route of `Routes` that
-//! needs a scope. Beside requests a second, by the clock, stands what a request takes of the server's own
-//! time, which others on the machine disturb less. Several such servers are measured, one after the
-//! other: where a process lies in memory makes a per cent of difference between its services.
+//! `Router::layer` in a box, and this is without), with the floor of `verify` around the router and no
+//! more (its verdict goes nowhere), behind the least that somebody would write by hand (a digest of the
+//! text in a map, and its owner in the request), and as a route of `Routes` that needs a scope. Beside
+//! requests a second, by the clock, stands what a request takes of the server's own time, which others
+//! on the machine disturb less. Several such servers are measured, one after the other: where a process
+//! lies in memory makes a per cent of difference between its services.
 //!
 //! ```text
 //! cargo bench --bench http [-- --smoke]
@@ -35,12 +35,12 @@
 mod asker;
 mod by_hand;
 mod floor;
-#[expect(dead_code, reason = "other targets use more of it")]
 #[path = "../rounds/mod.rs"]
 mod rounds;
 mod server;
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -57,8 +57,9 @@ use tower::Layer as _;
 use tower::layer::util::Identity;
 
 use self::asker::{Asker, ask};
-use self::floor::Digesting;
+use self::floor::OnFloor;
 use self::rounds::fleet::{Fleet, rules};
+use self::rounds::floor::Floor;
 use self::rounds::{Measured, figure, median, ready, together};
 use self::server::{Call, Serve, measured, start};
 
@@ -183,6 +184,7 @@ fn cpu() -> Duration {
 fn services(fleet: &Fleet) -> (Vec<Serve>, Vec<Call>) {
     let empty = || Router::new().route("/", get(async || ()));
     let layer = BearerLayer::new(fleet.tokens.clone());
+    let floor = Arc::new(Floor::new(rules(false), fleet.texts()));
     let routes = Routes::new().get("/", Need::Scope(ReadWrite::Read), async || ());
     [
         measured(empty()),
@@ -192,7 +194,7 @@ fn services(fleet: &Fleet) -> (Vec<Serve>, Vec<Call>) {
         measured(routes.into_router(&layer)),
         measured(empty().layer(from_fn_with_state(by_hand::owners(fleet), by_hand::check))),
         measured(empty().layer(Identity::new())),
-        measured(Digesting(empty())),
+        measured(OnFloor(floor, empty())),
     ]
     .into_iter()
     .unzip()
@@ -229,7 +231,7 @@ const NAMES: [&str; 8] = [
     "as a route that needs a scope",
     "behind a layer by hand",
     "behind a layer of nothing",
-    "with a digest around it",
+    "with the floor around it",
 ];
 
 /// The kinds of costs: of each setting by the clock, after it what the server took of processors, and
