@@ -21,6 +21,8 @@ pub mod zitadel;
 
 #[cfg(any(feature = "mattermost", feature = "zitadel"))]
 mod authority;
+#[cfg(any(feature = "native", feature = "zitadel"))]
+mod once;
 #[cfg(any(
     feature = "awx",
     feature = "mattermost",

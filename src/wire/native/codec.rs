@@ -21,6 +21,7 @@ use crate::core::lifecycle::Narrowing;
 use crate::core::rotation::Rotation;
 use crate::core::scope::{Grant, Scope};
 use crate::core::time::is_in_range;
+use crate::wire::once::Once;
 
 /// What `POST /tokens` asks for.
 #[derive(Debug)]
@@ -101,12 +102,18 @@ fn keys_if_any(body: &[u8]) -> Result<Keys<Value>, Fault> {
 }
 
 fn keys(body: &[u8]) -> Result<Keys<Value>, Fault> {
-    let pairs: Pairs = serde_json::from_slice(body).map_err(|error| match error.classify() {
-        Category::Data => Fault::new("wrong_type", "the body is not an object"),
-        Category::Eof | Category::Io | Category::Syntax => Fault::new(
-            "malformed_json",
-            format!("no JSON from line {}, column {}", error.line(), error.column()),
-        ),
+    let pairs: Pairs = serde_json::from_slice(body).map_err(|error| {
+        let at = format!("line {}, column {}", error.line(), error.column());
+        match error.classify() {
+            // Nothing else can be wrong with an object of whatever values.
+            Category::Data if body.trim_ascii_start().starts_with(b"{") => {
+                Fault::new("duplicate_key", format!("a key is given twice before {at}"))
+            }
+            Category::Data => Fault::new("wrong_type", "the body is not an object"),
+            Category::Eof | Category::Io | Category::Syntax => {
+                Fault::new("malformed_json", format!("no JSON from {at}"))
+            }
+        }
     })?;
     Keys::new(pairs.0)
 }
@@ -132,8 +139,8 @@ impl<'de> Visitor<'de> for PairsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
         let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
+        while let Some((key, Once(value))) = map.next_entry()? {
+            pairs.push((key, value));
         }
         Ok(Pairs(pairs))
     }
@@ -270,6 +277,9 @@ mod tests {
             ("{\"name\":null}", "wrong_type", Some("name")),
             ("{\"name\":{\"a\":1}}", "wrong_type", Some("name")),
             ("{\"name\":\"a\",\"name\":\"a\"}", "duplicate_key", Some("name")),
+            ("{\"rate\":{\"uses\":1,\"uses\":9,\"seconds\":1}}", "duplicate_key", None),
+            (" {\"name\":[{\"a\":1,\"\\u0061\":1}]}", "duplicate_key", None),
+            ("[{\"a\":1,\"a\":1}]", "wrong_type", None),
             ("{\"Name\":\"a\"}", "unknown_key", Some("Name")),
             ("{\"name\":\"a\\u0000b\"}", "invalid_name", Some("name")),
             ("{\"scopes\":[]}", "wrong_type", Some("scopes")),
