@@ -30,6 +30,7 @@ use keyfob::http::{
 };
 use keyfob::testing::block_on;
 use keyfob::{Actor, By, Grant, IssueRequest, Kind, ReadWrite, Rotation};
+use tower::layer::util::Identity;
 use tower::{Layer as _, Service};
 use web::{Answer, Host, call, owner_id, request};
 
@@ -355,23 +356,37 @@ async fn a_need_that_is_met_costs_a_route_no_allocation() {
     let host = Host::new(20);
     let (live, _) = host.full("alice").await;
     let layer = BearerLayer::new(host.tokens.clone());
-    let allocations = |mut router: Router| {
-        let mut counted = 0;
-        // The first time the token comes into use.
-        for _ in 0..2 {
-            let request = request("GET", "/", Some(&live));
-            let mut answered = None;
-            let answering = || answered = Some(block_on(router.call(request)).unwrap().status());
-            counted = allocation_counter::measure(answering).count_total;
-            assert_eq!(answered, Some(StatusCode::OK));
-        }
-        counted
-    };
     let needing = Routes::new().get("/", Need::Scope(ReadWrite::Read), async || ());
-    let needing = allocations(needing.into_router(&layer));
-    let without = allocations(Router::new().route("/", get(async || ()).route_layer(layer)));
+    let needing = allocations(needing.into_router(&layer), Some(&live));
+    let without = Router::new().route("/", get(async || ()).route_layer(layer));
+    let without = allocations(without, Some(&live));
     assert!(without > 0);
     assert_eq!(needing, without);
+}
+
+#[tokio::test]
+async fn a_declared_route_costs_what_any_layer_does() {
+    let bare = || Router::new().route("/", get(async || ()));
+    let declared = [Declared::new(Method::GET, "/", Need::<ReadWrite>::Public)];
+    let without = allocations(bare().layer(Identity::new()), None);
+    assert!(without > 0);
+    assert_eq!(allocations(guard(&declared, bare()), None), without);
+}
+
+/// How often an answer to `GET /` allocates.
+fn allocations(router: Router, token: Option<&str>) -> u64 {
+    // As `axum::serve` does, so that no layer is applied anew for each request.
+    let mut router = router.with_state(());
+    let mut counted = 0;
+    // The first time the token comes into use.
+    for _ in 0..2 {
+        let request = request("GET", "/", token);
+        let mut answered = None;
+        let answering = || answered = Some(block_on(router.call(request)).unwrap().status());
+        counted = allocation_counter::measure(answering).count_total;
+        assert_eq!(answered, Some(StatusCode::OK));
+    }
+    counted
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ mod span;
 mod stage;
 #[cfg(feature = "axum")]
 mod survey;
+#[cfg(feature = "axum")]
+mod undeclared;
 
 pub use self::answer::{Answers, Denial, Problem};
 pub use self::bearer::{BearerError, BearerText, MAX_TOKEN_LENGTH, Presented};
@@ -51,7 +53,10 @@ pub use self::layer::{BearerFuture, BearerLayer, BearerService};
 pub use self::limit::{Allowance, Limiter};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
-pub use self::routes::{Declared, Need, Routes, guard};
+pub use self::routes::{Declared, Need, Routes};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::survey::{Unguarded, unguarded_routes};
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use self::undeclared::guard;

@@ -1,19 +1,11 @@
 //! Routes that say what they need.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use http::header::ALLOW;
-use http::{HeaderValue, Method, StatusCode};
+use http::Method;
 
 use crate::core::scope::Scope;
-use crate::http::answer::{Answers, Denial};
 use crate::http::enforce::enforce;
 use crate::http::layer::BearerLayer;
 
@@ -42,7 +34,7 @@ pub struct Declared<S> {
 }
 
 impl<S> Declared<S> {
-    /// A route that enforces its need by itself, for [`guard`] to know.
+    /// A route that enforces its need by itself, for [`guard`](crate::http::guard) to know.
     #[must_use]
     pub fn new(method: Method, path: impl Into<String>, need: Need<S>) -> Self {
         Self { method, path: path.into(), need }
@@ -174,51 +166,5 @@ impl<S: Scope, T: Clone + Send + Sync + 'static> Routes<S, T> {
 impl<S: Scope, T: Clone + Send + Sync + 'static> Default for Routes<S, T> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Refuses, on the host's whole router, every route that is not among these.
-///
-/// axum cannot list the routes of a router, so this is found out when one is asked for: a path
-/// that is not declared is 500 and its handler is never called, a method that a declared path
-/// does not declare is 405. Unknown paths are left to the router, and so is its fallback, which
-/// has no path to declare.
-///
-/// Which paths are declared is all that it looks at: [`Routes`] enforce their needs themselves,
-/// and what else is declared with [`Declared::new`] answers for itself.
-pub fn guard<S, T>(declared: &[Declared<S>], router: Router<T>) -> Router<T>
-where
-    T: Clone + Send + Sync + 'static,
-{
-    let mut methods: HashMap<String, Vec<Method>> = HashMap::new();
-    for route in declared {
-        let known = methods.entry(route.path.clone()).or_default();
-        known.push(route.method.clone());
-        if route.method == Method::GET {
-            known.push(Method::HEAD);
-        }
-    }
-    router.layer(from_fn_with_state(Arc::new(methods), check))
-}
-
-async fn check(
-    State(methods): State<Arc<HashMap<String, Vec<Method>>>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Some(path) = request.extensions().get::<MatchedPath>() else {
-        return next.run(request).await;
-    };
-    match methods.get(path.as_str()) {
-        None => Answers::default().response(&Denial::Undeclared),
-        Some(known) if known.contains(request.method()) => next.run(request).await,
-        Some(known) => {
-            let mut response = StatusCode::METHOD_NOT_ALLOWED.into_response();
-            let allowed: Vec<&str> = known.iter().map(Method::as_str).collect();
-            if let Ok(allowed) = HeaderValue::try_from(allowed.join(",")) {
-                response.headers_mut().insert(ALLOW, allowed);
-            }
-            response
-        }
     }
 }
