@@ -183,18 +183,21 @@ fn cpu() -> Duration {
 /// What is compared, in the order of the names.
 fn services(fleet: &Fleet) -> (Vec<Serve>, Vec<Call>) {
     let empty = || Router::new().route("/", get(async || ()));
+    // As `axum::serve` does; else each request would make its route and apply its layers anew.
+    let served = |router: Router| router.with_state(());
     let layer = BearerLayer::new(fleet.tokens.clone());
     let floor = Arc::new(Floor::new(rules(false), fleet.texts()));
     let routes = Routes::new().get("/", Need::Scope(ReadWrite::Read), async || ());
+    let by_hand = by_hand::owners(fleet);
     [
-        measured(empty()),
-        measured(empty().layer(layer.clone())),
-        measured(layer.layer(empty())),
-        measured(empty()),
-        measured(routes.into_router(&layer)),
-        measured(empty().layer(from_fn_with_state(by_hand::owners(fleet), by_hand::check))),
-        measured(empty().layer(Identity::new())),
-        measured(OnFloor(floor, empty())),
+        measured(served(empty())),
+        measured(served(empty().layer(layer.clone()))),
+        measured(layer.layer(served(empty()))),
+        measured(served(empty())),
+        measured(served(routes.into_router(&layer))),
+        measured(served(empty().layer(from_fn_with_state(by_hand, by_hand::check)))),
+        measured(served(empty().layer(Identity::new()))),
+        measured(OnFloor(floor, served(empty()))),
     ]
     .into_iter()
     .unzip()

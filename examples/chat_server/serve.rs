@@ -30,6 +30,8 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = pin!(stop);
+    // Its routes are made now, and not with each request.
+    let router = router.with_state(());
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LONGEST_HEAD);
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
