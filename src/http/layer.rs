@@ -42,8 +42,10 @@ use crate::service::verified::Verified;
 /// authenticate is not served as somebody else's, or as nobody's. A route that must work whatever
 /// the header says, such as a login, stands outside of the layer.
 ///
-/// Where every route is behind it, `layer.layer(router)` spares each request the box in which
-/// `router.layer(layer)` keeps what is behind a layer.
+/// Where every route is behind it, `layer.layer(router.with_state(()))` spares each request the box in
+/// which `router.layer(layer)` keeps what is behind a layer. A router that is not handed to
+/// `axum::serve` itself is to be given its state, which may be none: else it makes its routes anew for
+/// each request.
 ///
 /// A token in use costs no allocation but the box that `http`'s extensions keep the evidence in.
 /// The header is marked sensitive, so that `Debug` of it hides the token from then on. With the
