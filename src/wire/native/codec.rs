@@ -2,7 +2,8 @@
 //!
 //! A body is one JSON object. What is not exactly what the `OpenAPI` document describes is refused
 //! with the key's name: another type, a key that there is not, a key given twice, `null` where
-//! nothing may be absent on purpose. Nesting is bounded by the JSON reader, at 128.
+//! nothing may be absent on purpose. Of a key given twice further inside only the place is told.
+//! Nesting is bounded by the JSON reader, at 128.
 
 use std::fmt;
 use std::net::IpAddr;
