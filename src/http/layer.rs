@@ -176,18 +176,49 @@ where
         let address = client_address(request.extensions());
         let is_exposed = request.uri().query().is_some_and(has_access_token);
         let sole = conceal(request.headers_mut()).filter(|_| !is_exposed);
-        let known = sole.and_then(|value| self.gate.recognise(value, address));
-        let judge = || self.gate.judge_now(request.headers(), request.uri(), address);
-        let stage = match known.map(Ok).or_else(judge) {
-            Some(Ok(credentials)) => {
-                let span = TokenSpan::of(&credentials);
-                self.gate.attach(credentials, request.extensions_mut());
-                let future = {
-                    let _entered = span.enter();
-                    self.inner.call(request)
-                };
-                Stage::Serving { served: Spanned { future, span } }
-            }
+        match sole.and_then(|value| self.gate.recognise(value, address)) {
+            Some(credentials) => self.serve(request, credentials),
+            None => self.judge(request, address),
+        }
+    }
+}
+
+impl<S: Scope, V> BearerService<S, V> {
+    /// Serves a request with evidence of what it presents.
+    // Always inline, and each way returns its own future: where several are joined, all are copied from
+    // there.
+    #[inline(always)]
+    fn serve<Q, R, E>(
+        &mut self,
+        mut request: Request<Q>,
+        credentials: Credentials,
+    ) -> BearerFuture<V::Future, R, E>
+    where
+        V: Service<Request<Q>>,
+    {
+        let span = TokenSpan::of(&credentials);
+        self.gate.attach(credentials, request.extensions_mut());
+        let served = Spanned::call(&mut self.inner, request, span);
+        BearerFuture { stage: Stage::Serving { served } }
+    }
+
+    /// Judges what a request presents that the index does not recognise.
+    // Never inline, so that what is recognised lies close together: between two requests the kernel
+    // leaves little of it in the caches.
+    #[inline(never)]
+    fn judge<Q, P>(
+        &mut self,
+        request: Request<Q>,
+        address: Option<IpAddr>,
+    ) -> BearerFuture<V::Future, Response<P>, V::Error>
+    where
+        V: Service<Request<Q>, Response = Response<P>> + Clone + Send + 'static,
+        V::Future: Send,
+        Q: Send + 'static,
+        P: From<String> + 'static,
+    {
+        let stage = match self.gate.judge_now(request.headers(), request.uri(), address) {
+            Some(Ok(credentials)) => return self.serve(request, credentials),
             Some(Err(denial)) => {
                 Stage::Answered { response: Some(self.gate.answers.response(&denial)) }
             }
@@ -220,11 +251,7 @@ where
         Ok(credentials) => {
             let span = TokenSpan::of(&credentials);
             gate.attach(credentials, &mut parts.extensions);
-            let future = {
-                let _entered = span.enter();
-                inner.call(Request::from_parts(parts, body))
-            };
-            Spanned { future, span }.await
+            Spanned::call(&mut inner, Request::from_parts(parts, body), span).await
         }
         Err(denial) => Ok(gate.answers.response(&denial)),
     }
