@@ -35,18 +35,19 @@ impl Asker {
 
     /// What the server answers to the revoked token.
     pub(crate) fn status(&mut self, case: usize) -> String {
-        self.order(case, 0);
+        self.order((case, 0), 0);
         self.answer()
     }
 
-    /// Nanoseconds until each of these has had so many requests answered, all at the same time.
-    pub(crate) fn take(all: &mut [Self], case: usize, requests: usize) -> f64 {
+    /// Nanoseconds until each of these has had so many requests answered, all at the same time, in which
+    /// so many tokens take turns.
+    pub(crate) fn take(all: &mut [Self], case: (usize, usize), requests: usize) -> f64 {
         all.iter_mut().for_each(|asker| asker.order(case, requests));
         all.iter_mut().map(|asker| asker.answer().parse().unwrap()).fold(0.0, f64::max)
     }
 
-    fn order(&mut self, case: usize, requests: usize) {
-        writeln!(self.orders, "{case} {requests}").unwrap();
+    fn order(&mut self, (case, tokens): (usize, usize), requests: usize) {
+        writeln!(self.orders, "{case} {tokens} {requests}").unwrap();
     }
 
     fn answer(&mut self) -> String {
@@ -80,11 +81,14 @@ pub(crate) fn ask() {
     let mut cases: Vec<Vec<TcpStream>> =
         ports.iter().map(|port| (0..CONNECTIONS).map(|_| connect(*port)).collect()).collect();
     for order in lines {
-        let (case, count) = order.split_once(' ').unwrap();
-        let case: usize = case.parse().unwrap();
-        match count.parse().unwrap() {
-            0 => println!("{}", status(&mut connect(ports[case]), &revoked)),
-            count => println!("{}", volley(&mut cases[case], &requests, count).as_nanos()),
+        let order: Vec<usize> = order.split(' ').map(|number| number.parse().unwrap()).collect();
+        match order[..] {
+            [case, _, 0] => println!("{}", status(&mut connect(ports[case]), &revoked)),
+            [case, tokens, count] => {
+                let took = volley(&mut cases[case], &requests[..tokens], count);
+                println!("{}", took.as_nanos());
+            }
+            _ => unreachable!("an order of three numbers"),
         }
     }
 }

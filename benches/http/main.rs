@@ -1,14 +1,17 @@
 //! How many requests a second does a server lose to the layer, if its handler does nothing else?
 //!
 //! One process serves, others ask: this program, started some more times. Who asks keeps 32 requests
-//! on their way over as many connections that stay open, each the bytes of a finished request with a
-//! token of its own, and only counts answers: a general load generator spends more on a request than
-//! this server does, and would be what is measured. That is done in two settings:
+//! on their way over as many connections that stay open, each the bytes of a finished request, and only
+//! counts answers: a general load generator spends more on a request than this server does, and would
+//! be what is measured. That is done in four settings, of two times two:
 //!
 //! - one thread serves and one process asks, so that each has a processor, where there are two: what
 //!   is counted is what the server itself loses, and the asker's work is in no figure;
 //! - as many threads serve as there are processors, on tokio's runtime of several threads, and as many
 //!   processes ask, so that both sides share all processors: what a whole machine loses.
+//!
+//! - every request presents the same token, as what load generators repeat does;
+//! - a thousand tokens take turns, so that what is kept of one has left the caches when it comes again.
 //!
 //! Eight services on as many listeners are asked in turns: an empty handler, the same once more (how far
 //! two equal servers differ), the handler behind a layer that does nothing (what axum takes for any),
@@ -78,9 +81,9 @@ fn main() {
         "requests a second; medians over {servers} servers, one after the other, each of {rounds} \
          interleaved rounds of {requests} requests over {CONNECTIONS} connections a thread"
     );
-    for (kind, setting) in SETTINGS {
-        let (clock, cpu) = (&all[kind], &all[kind + 1]);
-        println!("{setting}");
+    for (number, Setting { name, .. }) in SETTINGS.iter().enumerate() {
+        let (clock, cpu) = (&all[2 * number], &all[2 * number + 1]);
+        println!("{name}");
         println!(
             "{:36} {:>10} {:>7} {:>11} {:>7}",
             "", "requests/s", "lost", "CPU ns each", "lost"
@@ -101,11 +104,12 @@ fn main() {
     for (case, name) in NAMES.iter().enumerate() {
         println!("  {name:<34} {:>10.0}", all[INSIDE].median(case));
     }
-    for (kind, setting) in SETTINGS {
+    for (number, Setting { name, .. }) in SETTINGS.iter().enumerate() {
+        let clock = &all[2 * number];
         for (case, place) in [(LAYER, "in the router"), (AROUND, "around the router")] {
-            let what = format!("requests a second that the layer costs, in %, {place}, {setting}");
-            let noise = lost(&all[kind], AGAIN);
-            figure(&what, lost(&all[kind], case) - noise.abs(), "at most 3", noise);
+            let what = format!("requests a second that the layer costs, in %, {place}, {name}");
+            let noise = lost(clock, AGAIN);
+            figure(&what, lost(clock, case) - noise.abs(), "at most 3", noise);
         }
     }
 }
@@ -146,10 +150,9 @@ fn tell(kind: usize, measured: &Measured) {
 fn measure(rounds: usize, requests: usize) {
     let fleet = Fleet::new(Builder::system(MemoryStore::default(), rules(false)), TOKENS + 1, None);
     ready(fleet.tokens.revoke(fleet.id(TOKENS), By::Host(&Actor::host()), None)).unwrap();
-    let processors = std::thread::available_parallelism().unwrap().get();
-    for (kind, threads) in [(ALONE, 1), (SHARED, processors)] {
-        let (services, calls) = services(&fleet);
-        let ports = start(services, threads);
+    for (number, setting) in SETTINGS.iter().enumerate() {
+        let threads = if setting.shared { processors() } else { 1 };
+        let ports = start(services(&fleet).0, threads);
         let mut askers: Vec<_> = (0..threads).map(|_| Asker::start(&ports, &fleet)).collect();
         // The layer is one that refuses; the others have none.
         for (case, name) in NAMES.iter().enumerate() {
@@ -161,18 +164,20 @@ fn measure(rounds: usize, requests: usize) {
         let asked = (threads * requests) as f64;
         let clock = Measured::in_turns(NAMES.len(), rounds, |case, round| {
             let before = cpu();
-            let took = Asker::take(&mut askers, case, requests);
+            let took = Asker::take(&mut askers, (case, setting.tokens), requests);
             if round > 0 {
                 spent[case].push((cpu() - before).as_nanos() as f64 / asked);
             }
             took / asked
         });
-        tell(kind, &clock);
-        tell(kind + 1, &Measured(spent));
-        if kind == ALONE {
-            tell(INSIDE, &inside(&calls, &fleet, rounds, requests));
-        }
+        tell(2 * number, &clock);
+        tell(2 * number + 1, &Measured(spent));
     }
+    tell(INSIDE, &inside(&services(&fleet).1, &fleet, rounds, requests));
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().unwrap().get()
 }
 
 /// How long this process has been running on any processor.
@@ -237,13 +242,33 @@ const NAMES: [&str; 8] = [
     "with the floor around it",
 ];
 
+/// How the services are asked.
+struct Setting {
+    name: &'static str,
+    /// Whether servers and askers share all processors.
+    shared: bool,
+    /// How many tokens take turns.
+    tokens: usize,
+}
+
+const SETTINGS: [Setting; 4] = [
+    Setting {
+        name: "one token, on a thread with a processor of its own",
+        shared: false,
+        tokens: 1,
+    },
+    Setting { name: "one token, on all processors", shared: true, tokens: 1 },
+    Setting {
+        name: "a thousand tokens, on a thread with a processor of its own",
+        shared: false,
+        tokens: TOKENS,
+    },
+    Setting { name: "a thousand tokens, on all processors", shared: true, tokens: TOKENS },
+];
+
 /// The kinds of costs: of each setting by the clock, after it what the server took of processors, and
-/// what a call takes without a network.
-const ALONE: usize = 0;
-const SHARED: usize = 2;
-const INSIDE: usize = 4;
-const SETTINGS: [(usize, &str); 2] =
-    [(ALONE, "on one thread with a processor of its own"), (SHARED, "on all processors")];
+/// last what a call takes without a network.
+const INSIDE: usize = 2 * SETTINGS.len();
 
 const TOKENS: usize = 1_000;
 const CONNECTIONS: usize = 32;
