@@ -177,31 +177,16 @@ where
         let is_exposed = request.uri().query().is_some_and(has_access_token);
         let sole = conceal(request.headers_mut()).filter(|_| !is_exposed);
         match sole.and_then(|value| self.gate.recognise(value, address)) {
-            Some(credentials) => self.serve(request, credentials),
+            Some(credentials) => {
+                let served = serve(&self.gate, &mut self.inner, request, credentials);
+                BearerFuture { stage: Stage::Serving { served } }
+            }
             None => self.judge(request, address),
         }
     }
 }
 
 impl<S: Scope, V> BearerService<S, V> {
-    /// Serves a request with evidence of what it presents.
-    // Always inline, and each way returns its own future: where several are joined, all are copied from
-    // there.
-    #[inline(always)]
-    fn serve<Q, R, E>(
-        &mut self,
-        mut request: Request<Q>,
-        credentials: Credentials,
-    ) -> BearerFuture<V::Future, R, E>
-    where
-        V: Service<Request<Q>>,
-    {
-        let span = TokenSpan::of(&credentials);
-        self.gate.attach(credentials, request.extensions_mut());
-        let served = Spanned::call(&mut self.inner, request, span);
-        BearerFuture { stage: Stage::Serving { served } }
-    }
-
     /// Judges what a request presents that the index does not recognise.
     // Never inline, so that what is recognised lies close together: between two requests the kernel
     // leaves little of it in the caches.
@@ -218,7 +203,10 @@ impl<S: Scope, V> BearerService<S, V> {
         P: From<String> + 'static,
     {
         let stage = match self.gate.judge_now(request.headers(), request.uri(), address) {
-            Some(Ok(credentials)) => return self.serve(request, credentials),
+            Some(Ok(credentials)) => {
+                let served = serve(&self.gate, &mut self.inner, request, credentials);
+                Stage::Serving { served }
+            }
             Some(Err(denial)) => {
                 Stage::Answered { response: Some(self.gate.answers.response(&denial)) }
             }
@@ -229,6 +217,21 @@ impl<S: Scope, V> BearerService<S, V> {
         };
         BearerFuture { stage }
     }
+}
+
+/// Serves a request with evidence of what it presents.
+// Always inline, and the way of what is recognised returns its future by itself: where several ways are
+// joined, what each of them made is copied from there.
+#[inline(always)]
+fn serve<S: Scope, V: Service<Request<Q>>, Q>(
+    gate: &Arc<Gate<S>>,
+    inner: &mut V,
+    mut request: Request<Q>,
+    credentials: Credentials,
+) -> Spanned<V::Future> {
+    let span = TokenSpan::of(&credentials);
+    gate.attach(credentials, request.extensions_mut());
+    Spanned::call(inner, request, span)
 }
 
 /// The path that must ask the store.
@@ -246,12 +249,10 @@ where
     P: From<String>,
 {
     // Taken apart, since a request's body need not be shareable between threads.
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     match gate.judge(&parts.headers, &parts.uri, address).await {
         Ok(credentials) => {
-            let span = TokenSpan::of(&credentials);
-            gate.attach(credentials, &mut parts.extensions);
-            Spanned::call(&mut inner, Request::from_parts(parts, body), span).await
+            serve(&gate, &mut inner, Request::from_parts(parts, body), credentials).await
         }
         Err(denial) => Ok(gate.answers.response(&denial)),
     }
