@@ -35,18 +35,18 @@ impl Asker {
 
     /// What the server answers to the revoked token.
     pub(crate) fn status(&mut self, case: usize) -> String {
-        self.order((case, 0), 0);
+        self.order(case, 0, 0);
         self.answer()
     }
 
     /// Nanoseconds until each of these has had so many requests answered, all at the same time, in which
     /// so many tokens take turns.
-    pub(crate) fn take(all: &mut [Self], case: (usize, usize), requests: usize) -> f64 {
-        all.iter_mut().for_each(|asker| asker.order(case, requests));
+    pub(crate) fn take(all: &mut [Self], case: usize, tokens: usize, requests: usize) -> f64 {
+        all.iter_mut().for_each(|asker| asker.order(case, tokens, requests));
         all.iter_mut().map(|asker| asker.answer().parse().unwrap()).fold(0.0, f64::max)
     }
 
-    fn order(&mut self, (case, tokens): (usize, usize), requests: usize) {
+    fn order(&mut self, case: usize, tokens: usize, requests: usize) {
         writeln!(self.orders, "{case} {tokens} {requests}").unwrap();
     }
 

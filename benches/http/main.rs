@@ -150,8 +150,9 @@ fn tell(kind: usize, measured: &Measured) {
 fn measure(rounds: usize, requests: usize) {
     let fleet = Fleet::new(Builder::system(MemoryStore::default(), rules(false)), TOKENS + 1, None);
     ready(fleet.tokens.revoke(fleet.id(TOKENS), By::Host(&Actor::host()), None)).unwrap();
+    let processors = std::thread::available_parallelism().unwrap().get();
     for (number, setting) in SETTINGS.iter().enumerate() {
-        let threads = if setting.shared { processors() } else { 1 };
+        let threads = if setting.shared { processors } else { 1 };
         let ports = start(services(&fleet).0, threads);
         let mut askers: Vec<_> = (0..threads).map(|_| Asker::start(&ports, &fleet)).collect();
         // The layer is one that refuses; the others have none.
@@ -164,7 +165,7 @@ fn measure(rounds: usize, requests: usize) {
         let asked = (threads * requests) as f64;
         let clock = Measured::in_turns(NAMES.len(), rounds, |case, round| {
             let before = cpu();
-            let took = Asker::take(&mut askers, (case, setting.tokens), requests);
+            let took = Asker::take(&mut askers, case, setting.tokens, requests);
             if round > 0 {
                 spent[case].push((cpu() - before).as_nanos() as f64 / asked);
             }
@@ -174,10 +175,6 @@ fn measure(rounds: usize, requests: usize) {
         tell(2 * number + 1, &Measured(spent));
     }
     tell(INSIDE, &inside(&services(&fleet).1, &fleet, rounds, requests));
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().unwrap().get()
 }
 
 /// How long this process has been running on any processor.
