@@ -176,12 +176,13 @@ where
         let address = client_address(request.extensions());
         let is_exposed = request.uri().query().is_some_and(has_access_token);
         let sole = conceal(request.headers_mut()).filter(|_| !is_exposed);
-        match sole.and_then(|value| self.gate.recognise(value, address)) {
-            Some(credentials) => {
-                let served = serve(&self.gate, &mut self.inner, request, credentials);
-                BearerFuture { stage: Stage::Serving { served } }
-            }
-            None => self.judge(request, address),
+        let Some(credentials) = sole.and_then(|value| self.gate.recognise(value, address)) else {
+            return self.judge(request, address);
+        };
+        // Not by [`Spanned::call`]: whoever is handed a request to hand it on gets a copy of it.
+        match admit(&self.gate, &mut request, credentials) {
+            None => serving(Spanned::outside(self.inner.call(request))),
+            Some(span) => serving(Spanned::call_within(&mut self.inner, request, span)),
         }
     }
 }
@@ -193,7 +194,7 @@ impl<S: Scope, V> BearerService<S, V> {
     #[inline(never)]
     fn judge<Q, P>(
         &mut self,
-        request: Request<Q>,
+        mut request: Request<Q>,
         address: Option<IpAddr>,
     ) -> BearerFuture<V::Future, Response<P>, V::Error>
     where
@@ -204,8 +205,8 @@ impl<S: Scope, V> BearerService<S, V> {
     {
         let stage = match self.gate.judge_now(request.headers(), request.uri(), address) {
             Some(Ok(credentials)) => {
-                let served = serve(&self.gate, &mut self.inner, request, credentials);
-                Stage::Serving { served }
+                let span = admit(&self.gate, &mut request, credentials);
+                Stage::Serving { served: Spanned::call(&mut self.inner, request, span) }
             }
             Some(Err(denial)) => {
                 Stage::Answered { response: Some(self.gate.answers.response(&denial)) }
@@ -219,19 +220,22 @@ impl<S: Scope, V> BearerService<S, V> {
     }
 }
 
-/// Serves a request with evidence of what it presents.
-// Always inline, and the way of what is recognised returns its future by itself: where several ways are
-// joined, what each of them made is copied from there.
+/// Leaves evidence of what a request presents in it, and opens the span to serve it in, if there is one.
 #[inline(always)]
-fn serve<S: Scope, V: Service<Request<Q>>, Q>(
+fn admit<S: Scope, Q>(
     gate: &Arc<Gate<S>>,
-    inner: &mut V,
-    mut request: Request<Q>,
+    request: &mut Request<Q>,
     credentials: Credentials,
-) -> Spanned<V::Future> {
+) -> Option<TokenSpan> {
     let span = TokenSpan::of(&credentials);
     gate.attach(credentials, request.extensions_mut());
-    Spanned::call(inner, request, span)
+    span
+}
+
+/// The future of a request that is being served.
+#[inline(always)]
+fn serving<F, R, E>(served: Spanned<F>) -> BearerFuture<F, R, E> {
+    BearerFuture { stage: Stage::Serving { served } }
 }
 
 /// The path that must ask the store.
@@ -252,7 +256,9 @@ where
     let (parts, body) = request.into_parts();
     match gate.judge(&parts.headers, &parts.uri, address).await {
         Ok(credentials) => {
-            serve(&gate, &mut inner, Request::from_parts(parts, body), credentials).await
+            let mut request = Request::from_parts(parts, body);
+            let span = admit(&gate, &mut request, credentials);
+            Spanned::call(&mut inner, request, span).await
         }
         Err(denial) => Ok(gate.answers.response(&denial)),
     }
