@@ -627,8 +627,8 @@ fn a_leaked_secret_ends_its_token_and_counts_as_no_use() {
     assert_eq!(service.row(id).state, State::Revoked(end));
 
     let (previous, id) = service.issue(owner(1));
-    let (next, _) = service.rotate(id, 0);
-    assert!(leaked(&previous));
+    let (next, _) = service.rotate(id, 60);
+    assert!(leaked(&previous), "it still opens what the next one does");
     assert_eq!(service.verdict(&next), Err("revoked"));
 
     let (deactivated, id) = service.issue(owner(1));
@@ -639,6 +639,29 @@ fn a_leaked_secret_ends_its_token_and_counts_as_no_use() {
     block_on(service.tokens.flush_usage()).unwrap();
     let page = block_on(service.store.query(&Query::new(Filter::default(), 100))).unwrap();
     assert!(page.records.iter().all(|row| row.usage.last_at.is_none() && row.usage.count == 0));
+}
+
+#[test]
+fn a_leaked_secret_that_was_rotated_away_does_not_end_what_took_its_place() {
+    let service = Service::new(sample::rules());
+    let leaked = |text: &str| block_on(service.tokens.report_leaked(text)).unwrap();
+
+    let (previous, id) = service.issue(owner(1));
+    let (next, _) = service.rotate(id, 60);
+    service.clock.advance(TimeDelta::seconds(60));
+    let version = service.row(id).version;
+    let _ = service.heard.take();
+    assert!(leaked(&previous), "it was a token's secret");
+    assert!(service.heard.take().is_empty());
+    assert_eq!(service.row(id).version, version);
+    assert_eq!(service.verdict(&next), Ok(()));
+
+    let (twice, _) = service.rotate(id, 0);
+    assert!(!leaked(&previous), "nobody knows it any more");
+    assert!(leaked(&next), "replaced at once");
+    assert_eq!(service.verdict(&twice), Ok(()));
+    assert!(leaked(&twice));
+    assert_eq!(service.verdict(&twice), Err("revoked"));
 }
 
 #[test]

@@ -144,16 +144,21 @@ impl<S: Scope> Tokens<S> {
     /// enough: whoever holds it could do worse.
     ///
     /// Returns whether the text is a token's secret, which a caller must not be told. It counts
-    /// as no use, and a token that is dead already stays as it is.
+    /// as no use, and a token that is dead already stays as it is. So does one whose secret was
+    /// rotated since, once their overlap is over: the text opens nothing by then, and whoever finds
+    /// it could else end what took its place.
     ///
     /// # Errors
     ///
     /// [`ChangeFailure::Unavailable`].
     pub async fn report_leaked(&self, text: &str) -> Result<bool, ChangeFailure> {
         let inner = &*self.inner;
-        let Some((record, _)) = inner.find_by_text(text).await? else {
+        let Some((record, is_over)) = inner.find_by_text(text).await? else {
             return Ok(false);
         };
+        if is_over {
+            return Ok(true);
+        }
         if !matches!(record.state, State::Revoked(_)) {
             let event = Event::new(EventKind::TokenLeaked, Actor::host(), inner.known_now());
             inner.tell(&event.about(record.id, record.owner.clone()));
